@@ -1,6 +1,6 @@
 package segment
 
-import "iter"
+import "github.com/google/btree"
 
 // Value is what a Set keeps for a range. A value is copied freely and holds no
 // reference of its own accord: who owns what a value names is the affair of the
@@ -22,74 +22,133 @@ type Segment[K Key, V any] struct {
 
 // Set is an ordered map from disjoint, non-empty ranges to values. Neighbours
 // whose values agree to it are kept merged. The zero Set is empty and ready.
+// The last key, 2^64-1, can be in no range.
 //
 // A Set hands out copies, never pointers into its tree. It must not be changed
-// while one of its iterators runs. It is not safe for concurrent use.
+// while one of its iterators runs. It is not safe for concurrent use; several
+// readers may share it. A Set is not copied by assignment but by Clone.
 type Set[K Key, V Value[K, V]] struct {
 	_ [0]func(K, V) // not comparable
+
+	// tree is nil until something is inserted. Its order is that of order: ranges
+	// that overlap are equal, so the tree itself finds what overlaps a range, and
+	// a segment is replaced by whatever overlaps it and nothing else.
+	tree *btree.BTreeG[Segment[K, V]]
+	span uint64 // the sum of all lengths
+}
+
+// degree is the tree's branching factor: measured; more makes inserting slower,
+// less makes finding slower.
+const degree = 12
+
+// order is a strict weak order of non-empty ranges as long as each that it is
+// asked about overlaps at most one in the tree.
+func order[K Key, V any](a, b Segment[K, V]) bool { return a.End <= b.Start }
+
+// over returns an item that the tree holds equal to the segments that overlap r.
+func over[K Key, V any](r Range[K]) Segment[K, V] { return Segment[K, V]{Range: r} }
+
+// at returns an item that the tree holds equal to the segment that contains k.
+func at[K Key, V any](k K) Segment[K, V] {
+	if k+1 == 0 { // beyond every segment
+		return over[K, V](Range[K]{k, k})
+	}
+	return over[K, V](Range[K]{k, k + 1})
 }
 
 // Len returns the number of segments.
-func (s *Set[K, V]) Len() int { panic("segment: unwritten") }
-
-// Span returns the number of keys covered, in O(1).
-func (s *Set[K, V]) Span() uint64 { panic("segment: unwritten") }
-
-// SpanIn returns the number of keys of r that are covered.
-func (s *Set[K, V]) SpanIn(r Range[K]) uint64 { panic("segment: unwritten") }
-
-// Find returns the segment that contains k.
-func (s *Set[K, V]) Find(k K) (Segment[K, V], bool) { panic("segment: unwritten") }
-
-// LowerBound returns the segment that contains k, else the first one after k.
-func (s *Set[K, V]) LowerBound(k K) (Segment[K, V], bool) { panic("segment: unwritten") }
-
-// UpperBound returns the segment that contains k, else the last one before k.
-func (s *Set[K, V]) UpperBound(k K) (Segment[K, V], bool) { panic("segment: unwritten") }
-
-// First returns the lowest segment.
-func (s *Set[K, V]) First() (Segment[K, V], bool) { panic("segment: unwritten") }
-
-// Last returns the highest segment.
-func (s *Set[K, V]) Last() (Segment[K, V], bool) { panic("segment: unwritten") }
-
-// Overlaps reports whether any key of r is covered.
-func (s *Set[K, V]) Overlaps(r Range[K]) bool { panic("segment: unwritten") }
-
-// Covers reports whether every key of r is covered.
-func (s *Set[K, V]) Covers(r Range[K]) bool { panic("segment: unwritten") }
-
-// Insert adds r with value v, merges it with its neighbours where they agree, and
-// returns the segment that now holds r. It panics if r is empty or overlaps.
-func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] { panic("segment: unwritten") }
-
-// Cut removes all that the set holds in r, splitting segments at r's ends, and
-// returns the removed pieces in ascending order, appended to into.
-func (s *Set[K, V]) Cut(r Range[K], into []Segment[K, V]) []Segment[K, V] {
-	panic("segment: unwritten")
+func (s *Set[K, V]) Len() int {
+	if s.tree == nil {
+		return 0
+	}
+	return s.tree.Len()
 }
 
-// Update replaces the value of every covered piece of r by change's answer:
-// segments are split at r's ends, changed in ascending order, and then merged
-// inside r and at its edges. change must not touch the set.
-func (s *Set[K, V]) Update(r Range[K], change func(Range[K], V) V) { panic("segment: unwritten") }
+// IsEmpty reports whether the set has no segments.
+func (s *Set[K, V]) IsEmpty() bool { return s.Len() == 0 }
 
-// All iterates over all segments in ascending order.
-func (s *Set[K, V]) All() iter.Seq[Segment[K, V]] { panic("segment: unwritten") }
+// Span returns the number of keys covered, in O(1).
+func (s *Set[K, V]) Span() uint64 { return s.span }
 
-// In iterates over the segments that overlap r, whole (not clipped to r), in
-// ascending order.
-func (s *Set[K, V]) In(r Range[K]) iter.Seq[Segment[K, V]] { panic("segment: unwritten") }
+// SpanIn returns the number of keys of r that are covered.
+func (s *Set[K, V]) SpanIn(r Range[K]) uint64 {
+	n := uint64(0)
+	for seg := range s.In(r) {
+		n += seg.Intersect(r).Length()
+	}
+	return n
+}
 
-// Backward iterates in descending order over the segments that overlap r.
-func (s *Set[K, V]) Backward(r Range[K]) iter.Seq[Segment[K, V]] { panic("segment: unwritten") }
+// Find returns the segment that contains k.
+func (s *Set[K, V]) Find(k K) (seg Segment[K, V], ok bool) {
+	if s.tree == nil {
+		return seg, false
+	}
+	return s.tree.Get(at[K, V](k))
+}
 
-// Gaps iterates over the uncovered stretches of r, clipped to r, in ascending order.
-func (s *Set[K, V]) Gaps(r Range[K]) iter.Seq[Range[K]] { panic("segment: unwritten") }
+// LowerBound returns the segment that contains k, else the first one after k.
+func (s *Set[K, V]) LowerBound(k K) (found Segment[K, V], ok bool) {
+	if s.tree == nil {
+		return found, false
+	}
+	s.tree.AscendGreaterOrEqual(at[K, V](k), func(seg Segment[K, V]) bool {
+		found, ok = seg, true
+		return false
+	})
+	return found, ok
+}
 
-// Clone returns a set with the same segments. Both may be changed afterwards;
-// nodes are copied as they are first written. Cost O(1).
-func (s *Set[K, V]) Clone() Set[K, V] { panic("segment: unwritten") }
+// UpperBound returns the segment that contains k, else the last one before k.
+func (s *Set[K, V]) UpperBound(k K) (found Segment[K, V], ok bool) {
+	if s.tree == nil {
+		return found, false
+	}
+	s.tree.DescendLessOrEqual(at[K, V](k), func(seg Segment[K, V]) bool {
+		found, ok = seg, true
+		return false
+	})
+	return found, ok
+}
+
+// First returns the lowest segment.
+func (s *Set[K, V]) First() (seg Segment[K, V], ok bool) {
+	if s.tree == nil {
+		return seg, false
+	}
+	return s.tree.Min()
+}
+
+// Last returns the highest segment.
+func (s *Set[K, V]) Last() (seg Segment[K, V], ok bool) {
+	if s.tree == nil {
+		return seg, false
+	}
+	return s.tree.Max()
+}
+
+// Overlaps reports whether any key of r is covered.
+func (s *Set[K, V]) Overlaps(r Range[K]) bool {
+	return s.tree != nil && !r.IsEmpty() && s.tree.Has(over[K, V](r))
+}
+
+// Covers reports whether every key of r is covered. An empty r is.
+func (s *Set[K, V]) Covers(r Range[K]) bool {
+	for range s.Gaps(r) {
+		return false
+	}
+	return true
+}
+
+// Clone returns a set with the same segments. Both may be changed afterwards,
+// also at the same time; nodes are copied as they are first written. Cost O(1).
+// Clone marks s's own nodes as shared: it excludes readers as a change does.
+func (s *Set[K, V]) Clone() Set[K, V] {
+	if s.tree == nil {
+		return Set[K, V]{}
+	}
+	return Set[K, V]{tree: s.tree.Clone(), span: s.span}
+}
 
 // Clear removes every segment.
-func (s *Set[K, V]) Clear() { panic("segment: unwritten") }
+func (s *Set[K, V]) Clear() { s.tree, s.span = nil, 0 }

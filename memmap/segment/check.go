@@ -1,0 +1,30 @@
+package segment
+
+import "fmt"
+
+// CheckInvariants returns what is wrong with the set, nil if nothing is: ranges
+// out of order, empty or overlapping, neighbours that would merge, a wrong sum.
+// It walks the whole set.
+func (s *Set[K, V]) CheckInvariants() error {
+	var last Segment[K, V]
+	n, span := 0, uint64(0)
+	for seg := range s.All() {
+		switch {
+		case seg.IsEmpty():
+			return fmt.Errorf("segment %d: %v is empty", n, seg.Range)
+		case n > 0 && seg.Start < last.End:
+			return fmt.Errorf("segment %d: %v overlaps or precedes %v", n, seg.Range, last.Range)
+		case n > 0 && seg.Start == last.End:
+			if _, ok := merge(last, seg); ok {
+				return fmt.Errorf("segments %v and %v are not merged", last.Range, seg.Range)
+			}
+		}
+		last = seg
+		n++
+		span += seg.Length()
+	}
+	if n != s.Len() || span != s.span {
+		return fmt.Errorf("%d segments of %d keys, but Len is %d and Span %d", n, span, s.Len(), s.span)
+	}
+	return nil
+}
