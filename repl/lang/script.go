@@ -1,0 +1,89 @@
+package lang
+
+import "fmt"
+
+// Command is one command of a script as it was written.
+type Command struct {
+	// Name is the command's first word, without quotes. Of `x/4gx`, `p/x` and `print/d`
+	// it is the part before the first slash.
+	Name string
+	// Slash is what follows the first slash of x, p and print: "4gx". See ParseFormat.
+	Slash string
+	// Words are the command's words, the first (the name) included; blocks are not words.
+	Words []Word
+	// Blocks are the blocks behind the words: one for repeat, commands and goal, one or
+	// two for if (the second is its else).
+	Blocks []Block
+	// Host is set for `!rest of line`: the text for the host's shell. Name is then "!".
+	Host string
+
+	File      string // where the command stands: "lab.mmsh", "<stdin>", "-c"
+	Line, Col int    // 1-based; Col counts bytes
+
+	// Source is the command as written, blocks included, comments and joined lines too.
+	Source string
+
+	text string // the words' text with joined lines joined; Word.start and .end index it
+}
+
+// Block is what stands between { and }.
+type Block []*Command
+
+// Word is one word of a command.
+type Word struct {
+	Text      string // as written, quotes included
+	Line, Col int    // 1-based; Col counts bytes
+
+	start, end int
+}
+
+// SyntaxError says where a text stops being a script.
+type SyntaxError struct {
+	File      string
+	Line, Col int
+	Reason    string
+	// More is true if the text so far is right but unfinished: an open quote, bracket
+	// or block, or a joined line.
+	More bool
+}
+
+// Error prints FILE:LINE: and the reason.
+func (e *SyntaxError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Reason) }
+
+// ParseScript parses a whole script. name is what error messages call it. On a
+// *SyntaxError no command is returned: a script is run whole or not at all.
+func ParseScript(name, src string) ([]*Command, error) { panic("lang: unwritten") }
+
+// Where returns FILE:LINE.
+func (c *Command) Where() string { return fmt.Sprintf("%s:%d", c.File, c.Line) }
+
+// Args returns the words behind the name.
+func (c *Command) Args() []Word { return c.Words[1:] }
+
+// Rest returns the text of the words from number i on, exactly as written between
+// them: the last expression of `assert print x if set`. It is "" if there are none.
+func (c *Command) Rest(i int) string { panic("lang: unwritten") }
+
+// From returns the command that begins with word i, blocks included: what `quiet`,
+// `time`, `on PID`, `let a =`, `expect error EFAULT` run. It returns nil if there is no word i.
+func (c *Command) From(i int) *Command { panic("lang: unwritten") }
+
+// Index returns the number of the first word that is written exactly as word, at
+// or after number from; -1 if none is. Quoted words are never found.
+func (c *Command) Index(word string, from int) int { panic("lang: unwritten") }
+
+// Value returns the word without its quotes.
+func (w Word) Value() (string, error) { panic("lang: unwritten") }
+
+// Quoted reports whether the word is one quoted text from end to end.
+func (w Word) Quoted() bool { panic("lang: unwritten") }
+
+// Walk calls f for every command of a tree, outer before inner, until f fails.
+func Walk(cmds []*Command, f func(*Command) error) error { panic("lang: unwritten") }
+
+// SplitWords splits text as a command's words are split. Blocks and separators
+// are refused.
+func SplitWords(text string) ([]Word, error) { panic("lang: unwritten") }
+
+// JoinWords returns the words with one blank between them.
+func JoinWords(words []Word) string { panic("lang: unwritten") }
