@@ -18,6 +18,9 @@ type Platform interface {
 	UserRange() memmap.AddrRange
 	// NewAddressSpace returns an empty address space.
 	NewAddressSpace() (AddressSpace, error)
+	// ForgetFD must be called before a descriptor that a File's FD has returned is
+	// closed: the number may come back as another file. What is mapped stays mapped.
+	ForgetFD(fd int)
 	// Close ends every stub. No context may run any more.
 	Close() error
 }
@@ -35,8 +38,9 @@ type AddressSpace interface {
 
 	// NewContext returns a context for a new guest thread; the calling goroutine
 	// must be locked to its OS thread, which becomes the context's tracing thread.
-	// from, if not nil, is a parked context (of any address space of the platform)
-	// whose vector state is copied.
+	// from, if not nil, is a context of any address space of the platform, whose
+	// vector state is copied as its FPState returned it last; EINVAL if from has run
+	// since. (Only from's own thread can ask the host for it.)
 	NewContext(from Context) (Context, error)
 
 	// HostMappings returns what the host says is mapped, the stub's own pages
@@ -98,9 +102,12 @@ type Context interface {
 // contexts are of no more use, all else goes on.
 var ErrDied = errors.New("the stub process died")
 
-// Regs are the general registers as PTRACE_GETREGS gives them. At a Syscall
-// stop Orig_rax is the number and Rax the value to be returned; rip is behind
-// the instruction.
+// Regs are the general registers as PTRACE_GETREGS gives them. At a Syscall or
+// Syscall32 stop Orig_rax is the number and Rax the value to be returned (ENOSYS
+// until it is set); rip is behind the instruction. At a Vsyscall stop it is the
+// same, but that rip is where the caller goes on: the call is undone from the
+// stack already, so it is answered like a system call. Run and Step ignore Cs,
+// Ss and Orig_rax; an Fs_base or Gs_base beyond the user range is EIO.
 type Regs = unix.PtraceRegs
 
 // StopKind says why a context stopped.
@@ -111,9 +118,9 @@ const (
 	Interrupted StopKind = iota // Interrupt was called; registers are valid
 	Syscall                     // a 64-bit system call, not executed
 	Syscall32                   // int 0x80: not executed, Orig_rax is the number
-	Vsyscall                    // a call into the vsyscall page; rip is there still
-	Fault                       // an access that the host's mappings do not allow
-	Exception                   // any other hardware exception: Signal, Code, Addr
+	Vsyscall                    // a call into the vsyscall page, not executed; see Regs
+	Fault                       // an access that the host's mappings do not allow (SIGSEGV)
+	Exception                   // any other hardware exception, for the guest: Signal, Code, Addr
 	Stepped                     // Step finished its instruction
 	Compat                      // the guest went to 32-bit mode (sysenter, far return): no way back
 	Died                        // the tracee was killed by somebody else, or by the host
