@@ -1,0 +1,27 @@
+# build  the shell, as a static binary           test   everything that the gate runs
+# bench  the benchmarks of the hot paths         docs   the pages made from the command table
+# examples  the demo guests, from examples/src (needs gcc; the results are kept in the repository)
+
+GUESTCFLAGS = -static -nostdlib -nostartfiles -ffreestanding -fno-pic -no-pie -O1 -Wall -Wextra \
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-Wl,--build-id=none -Wl,-z,noexecstack
+GUESTS = $(patsubst examples/src/%.c,examples/bin/%,$(wildcard examples/src/*.c))
+
+.PHONY: build test bench docs examples
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o mmsh ./cmd/mmsh
+
+test:
+	go run ./internal/gate
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+docs:
+	go generate ./...
+
+examples: $(GUESTS)
+
+examples/bin/%: examples/src/%.c examples/src/guest.h
+	gcc $(GUESTCFLAGS) -o $@ $<
