@@ -6,6 +6,7 @@ package loader
 import (
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // File is a program file.
@@ -61,6 +62,16 @@ func (i *Image) SymbolAt(addr memmap.Addr) (Symbol, bool) { panic("loader: unwri
 // Symbols returns all symbols by name.
 func (i *Image) Symbols() []Symbol { panic("loader: unwritten") }
 
+// ArgRange and EnvRange return where argv's and envp's strings lie on the
+// stack: what /proc/PID/cmdline and environ show.
+func (i *Image) ArgRange() memmap.AddrRange { panic("loader: unwritten") }
+
+// EnvRange returns where envp's strings lie.
+func (i *Image) EnvRange() memmap.AddrRange { panic("loader: unwritten") }
+
+// Stack returns the first stack's range as it was mapped.
+func (i *Image) Stack() memmap.AddrRange { panic("loader: unwritten") }
+
 // AuxEntry is an entry of the auxiliary vector.
 type AuxEntry struct {
 	Type, Value uint64
@@ -85,6 +96,13 @@ type Options struct {
 type VDSO struct {
 	_ [0]func()
 }
+
+// NewVDSO makes the pages, which Release gives back; processes that map them
+// keep them alive.
+func NewVDSO(mem *pgalloc.MemoryFile) (*VDSO, error) { panic("loader: unwritten") }
+
+// Release drops the kernel's reference.
+func (v *VDSO) Release() { panic("loader: unwritten") }
 
 // Start is where a loaded program begins.
 type Start struct {

@@ -24,6 +24,10 @@ type File interface {
 	Release() error
 }
 
+// ErrWouldBlock is what a File answers that cannot go on now: the caller waits
+// (Waiter) and asks again, or returns it as it is with O_NONBLOCK.
+const ErrWouldBlock = unix.EAGAIN
+
 // Mapper is a File that can be mapped: it sets Mappable and Identity (with no
 // reference for the caller) and MaxPerms.
 type Mapper interface {
@@ -145,20 +149,3 @@ func (t *Table) CloseAll() { panic("vfs: unwritten") }
 
 // Each calls f for every descriptor in order.
 func (t *Table) Each(f func(fd int32, d *Description, cloexec bool)) { panic("vfs: unwritten") }
-
-// Context is where paths of a process start: root, working directory, umask.
-type Context struct {
-	_ [0]func()
-}
-
-// Fork returns a copy.
-func (c *Context) Fork() *Context { panic("vfs: unwritten") }
-
-// Cwd returns the working directory as getcwd shows it; Chdir changes it.
-func (c *Context) Cwd() string { panic("vfs: unwritten") }
-
-// Tree is the whole of what paths can lead to: the host's files under a root,
-// read-only, with the sandbox's own /proc and /dev over them.
-type Tree struct {
-	_ [0]func()
-}
