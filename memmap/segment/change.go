@@ -13,15 +13,32 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 		panic(fmt.Sprintf("segment: insert of the empty range %v", r))
 	}
 	if s.tree == nil {
-		s.tree = btree.NewG(degree, order[K, V])
+		s.tree = btree.NewG(degree, before[K, V])
 	}
-	if old, ok := s.tree.Get(over[K, V](r)); ok {
-		panic(fmt.Sprintf("segment: insert of %v overlaps %v", r, old.Range))
-	}
+	seg, swallowed := Segment[K, V]{r, v}, 0
+	prev, next := s.around(r)
+	swallowed += joinPrev(prev, &seg)
+	swallowed += joinNext(&seg, next)
 	s.span += r.Length()
-	seg, swallowed := s.join(Segment[K, V]{r, v})
 	s.put(seg, swallowed)
 	return seg
+}
+
+// around returns the entries that touch r, with a nil value where there is none,
+// in one descent. It panics if anything overlaps r.
+func (s *Set[K, V]) around(r Range[K]) (prev, next entry[K, V]) {
+	s.tree.AscendGreaterOrEqual(at[K, V](max(r.Start, 1)-1), func(e entry[K, V]) bool {
+		switch {
+		case e.End == r.Start:
+			prev = e
+		case e.Start == r.End:
+			next = e
+		case e.Overlaps(r):
+			panic(fmt.Sprintf("segment: insert of %v overlaps %v", r, e.Range))
+		}
+		return e.Start < r.Start
+	})
+	return prev, next
 }
 
 // Cut removes all that the set holds in r, splitting segments at r's ends, and
@@ -29,38 +46,60 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 func (s *Set[K, V]) Cut(r Range[K], into []Segment[K, V]) []Segment[K, V] {
 	n := len(into)
 	into, left, right := s.pieces(r, into)
-	s.remove(r, len(into)-n, left, right)
-	for _, cut := range into[n:] {
-		s.span -= cut.Length()
+	cut := into[n:]
+	for i := range cut {
+		s.span -= cut[i].Length()
+	}
+	// The rests take the places of the first and the last segment in the tree; all
+	// else that overlaps r then lies inside it.
+	inside := len(cut)
+	if !left.IsEmpty() {
+		s.put(left, 1)
+		inside--
+	}
+	if !right.IsEmpty() {
+		s.put(right, min(inside, 1)) // one segment may have left both
+		inside = max(inside-1, 0)
+	}
+	for range inside {
+		s.tree.Delete(over[K, V](r))
 	}
 	return into
 }
 
 // Update replaces the value of every covered piece of r by change's answer:
 // segments are split at r's ends, changed in ascending order, and then merged
-// inside r and at its edges. change must not touch the set, and sees the set as
-// it was.
+// inside r and at its edges. change must not touch the set; it sees the set as
+// it was before.
 func (s *Set[K, V]) Update(r Range[K], change func(Range[K], V) V) {
-	var few [4]Segment[K, V]
-	changed, left, right := s.pieces(r, few[:0])
-	if len(changed) == 0 {
+	var few [2]Segment[K, V]
+	segs, left, right := s.pieces(r, few[:0])
+	if len(segs) == 0 {
 		return
 	}
-	for i := range changed {
-		changed[i].Value = change(changed[i].Range, changed[i].Value)
+	for i := range segs {
+		segs[i].Value = change(segs[i].Range, segs[i].Value)
 	}
-	if len(changed) == 1 {
-		s.replaceOne(changed[0], left, right)
-		return
+	// At each end of r either a rest of a split segment touches what was changed, or
+	// a neighbour may.
+	var prev, next entry[K, V]
+	first, last := &segs[0], &segs[len(segs)-1]
+	if left.IsEmpty() {
+		prev = s.endingAt(first.Start)
+	} else if merge(&left, first) {
+		*first, left = left, Segment[K, V]{}
 	}
-	s.remove(r, len(changed), left, right)
-	changed = mergeTouching(changed)
-	for i, seg := range changed {
-		swallowed := 0
-		if i == 0 || i == len(changed)-1 {
-			seg, swallowed = s.join(seg)
-		}
-		s.put(seg, swallowed)
+	if right.IsEmpty() {
+		next = s.startingAt(last.End)
+	} else if merge(last, &right) {
+		right = Segment[K, V]{}
+	}
+	s.putAll(prev, segs, next)
+	if !left.IsEmpty() {
+		s.put(left, 0)
+	}
+	if !right.IsEmpty() {
+		s.put(right, 0)
 	}
 }
 
@@ -72,123 +111,109 @@ func (s *Set[K, V]) pieces(r Range[K], into []Segment[K, V]) (_ []Segment[K, V],
 		return into, left, right
 	}
 	n := len(into)
-	if seg, ok := s.tree.Get(over[K, V](r)); !ok {
+	if e, ok := s.tree.Get(over[K, V](r)); !ok {
 		return into, left, right
-	} else if seg.IsSupersetOf(r) { // the only one, found without a walk
-		into = append(into, seg)
+	} else if e.IsSupersetOf(r) { // it is the only one
+		into = append(into, e.segment())
 	} else {
-		into = s.appendIn(r, into)
+		for seg := range s.In(r) {
+			into = append(into, seg)
+		}
 	}
 	if first := &into[n]; first.CanSplitAt(r.Start) {
-		left, *first = split(*first, r.Start)
+		left, *first = split(first, r.Start)
 	}
 	if last := &into[len(into)-1]; last.CanSplitAt(r.End) {
-		*last, right = split(*last, r.End)
+		*last, right = split(last, r.End)
 	}
 	return into, left, right
 }
 
-func (s *Set[K, V]) appendIn(r Range[K], into []Segment[K, V]) []Segment[K, V] {
-	for seg := range s.In(r) {
-		into = append(into, seg)
-	}
-	return into
-}
-
-// remove takes the n segments that overlap r out of the tree but leaves left and
-// right, the pieces of the first and the last that lie outside r, unless empty.
-func (s *Set[K, V]) remove(r Range[K], n int, left, right Segment[K, V]) {
-	// The rests take the places of their whole segments; all else that overlaps r
-	// then lies inside it.
-	if !left.IsEmpty() {
-		s.tree.ReplaceOrInsert(left)
-		n--
-	}
-	if !right.IsEmpty() {
-		s.tree.ReplaceOrInsert(right)
-		n = max(n-1, 0) // one segment may have left both
-	}
-	for range n {
-		s.tree.Delete(over[K, V](r))
+// putAll stores segs, in ascending order, each in place of the one segment of the
+// tree that it is made of, after merging them with each other, and the outer two
+// with prev and next.
+func (s *Set[K, V]) putAll(prev entry[K, V], segs []Segment[K, V], next entry[K, V]) {
+	for i := 0; i < len(segs); {
+		seg, old := segs[i], 1
+		if i == 0 {
+			old += joinPrev(prev, &seg)
+		}
+		for i++; i < len(segs) && seg.End == segs[i].Start && merge(&seg, &segs[i]); i++ {
+			old++
+		}
+		if i == len(segs) {
+			old += joinNext(&seg, next)
+		}
+		s.put(seg, old)
 	}
 }
 
-// replaceOne puts mid in place of the one segment that it is a piece of; left
-// and right are that segment's other pieces, empty if there are none.
-func (s *Set[K, V]) replaceOne(mid, left, right Segment[K, V]) {
-	old := 1
-	if !left.IsEmpty() {
-		if both, ok := merge(left, mid); ok {
-			mid, left = both, Segment[K, V]{}
-		}
+// endingAt returns the entry that ends at k, with a nil value if there is none.
+func (s *Set[K, V]) endingAt(k K) entry[K, V] {
+	if k == 0 {
+		return entry[K, V]{}
 	}
-	if !right.IsEmpty() {
-		if both, ok := merge(mid, right); ok {
-			mid, right = both, Segment[K, V]{}
-		}
+	if e, ok := s.tree.Get(at[K, V](k - 1)); ok && e.End == k {
+		return e
 	}
-	mid, swallowed := s.join(mid)
-	s.put(mid, old+swallowed)
-	if !left.IsEmpty() {
-		s.tree.ReplaceOrInsert(left)
-	}
-	if !right.IsEmpty() {
-		s.tree.ReplaceOrInsert(right)
-	}
+	return entry[K, V]{}
 }
 
-// join merges seg with the segments of the tree that touch it and agree, and
-// returns the union and how many of them it took in. The tree stays as it is.
-func (s *Set[K, V]) join(seg Segment[K, V]) (_ Segment[K, V], swallowed int) {
-	if seg.Start > 0 {
-		if prev, ok := s.tree.Get(at[K, V](seg.Start - 1)); ok && prev.End == seg.Start {
-			if both, ok := merge(prev, seg); ok {
-				seg = both
-				swallowed++
-			}
-		}
+// startingAt returns the entry that starts at k, with a nil value if there is none.
+func (s *Set[K, V]) startingAt(k K) entry[K, V] {
+	if e, ok := s.tree.Get(at[K, V](k)); ok && e.Start == k {
+		return e
 	}
-	if next, ok := s.tree.Get(at[K, V](seg.End)); ok && next.Start == seg.End {
-		if both, ok := merge(seg, next); ok {
-			seg = both
-			swallowed++
-		}
+	return entry[K, V]{}
+}
+
+// joinPrev extends seg by e, the entry that ends where it starts, if there is one
+// and it agrees. It returns how many entries seg took in.
+func joinPrev[K Key, V Value[K, V]](e entry[K, V], seg *Segment[K, V]) int {
+	if e.value == nil {
+		return 0
 	}
-	return seg, swallowed
+	prev := e.segment()
+	if !merge(&prev, seg) {
+		return 0
+	}
+	*seg = prev
+	return 1
+}
+
+// joinNext is joinPrev's mirror.
+func joinNext[K Key, V Value[K, V]](seg *Segment[K, V], e entry[K, V]) int {
+	if e.value == nil {
+		return 0
+	}
+	if next := e.segment(); !merge(seg, &next) {
+		return 0
+	}
+	return 1
 }
 
 // put stores seg in place of the old segments of the tree that overlap it.
 func (s *Set[K, V]) put(seg Segment[K, V], old int) {
 	for ; old > 1; old-- {
-		s.tree.Delete(seg)
+		s.tree.Delete(over[K, V](seg.Range))
 	}
-	s.tree.ReplaceOrInsert(seg)
+	value := new(V)
+	*value = seg.Value
+	s.tree.ReplaceOrInsert(entry[K, V]{seg.Range, value})
 }
 
-// mergeTouching merges neighbours of segs that touch and agree, in place.
-func mergeTouching[K Key, V Value[K, V]](segs []Segment[K, V]) []Segment[K, V] {
-	out := segs[:1]
-	for _, seg := range segs[1:] {
-		last := &out[len(out)-1]
-		if last.End == seg.Start {
-			if both, ok := merge(*last, seg); ok {
-				*last = both
-				continue
-			}
-		}
-		out = append(out, seg)
-	}
-	return out
-}
-
-// merge returns the union of a and b, which touch, if their values agree to it.
-func merge[K Key, V Value[K, V]](a, b Segment[K, V]) (Segment[K, V], bool) {
+// merge extends a by b, which it touches, if their values agree to it.
+func merge[K Key, V Value[K, V]](a, b *Segment[K, V]) bool {
 	v, ok := a.Value.Merge(a.Range, b.Range, b.Value)
-	return Segment[K, V]{Range[K]{a.Start, b.End}, v}, ok
+	if ok {
+		a.End, a.Value = b.End, v
+	}
+	return ok
 }
 
 // split returns the parts of seg before and from k, which lies inside it.
-func split[K Key, V Value[K, V]](seg Segment[K, V], k K) (Segment[K, V], Segment[K, V]) {
-	before, from := seg.Value.Split(seg.Range, k)
-	return Segment[K, V]{Range[K]{seg.Start, k}, before}, Segment[K, V]{Range[K]{k, seg.End}, from}
+func split[K Key, V Value[K, V]](seg *Segment[K, V], k K) (before, from Segment[K, V]) {
+	before.Range, from.Range = Range[K]{seg.Start, k}, Range[K]{k, seg.End}
+	before.Value, from.Value = seg.Value.Split(seg.Range, k)
+	return before, from
 }

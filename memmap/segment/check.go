@@ -15,8 +15,8 @@ func (s *Set[K, V]) CheckInvariants() error {
 		case n > 0 && seg.Start < last.End:
 			return fmt.Errorf("segment %d: %v overlaps or precedes %v", n, seg.Range, last.Range)
 		case n > 0 && seg.Start == last.End:
-			if _, ok := merge(last, seg); ok {
-				return fmt.Errorf("segments %v and %v are not merged", last.Range, seg.Range)
+			if merge(&last, &seg) {
+				return fmt.Errorf("segments that agree are not merged at %#x: %v", uint64(seg.Start), last.Range)
 			}
 		}
 		last = seg

@@ -5,9 +5,10 @@ import "iter"
 // All iterates over all segments in ascending order.
 func (s *Set[K, V]) All() iter.Seq[Segment[K, V]] {
 	return func(yield func(Segment[K, V]) bool) {
-		if s.tree != nil {
-			s.tree.Ascend(yield)
+		if s.tree == nil {
+			return
 		}
+		s.tree.Ascend(func(e entry[K, V]) bool { return yield(e.segment()) })
 	}
 }
 
@@ -18,8 +19,8 @@ func (s *Set[K, V]) In(r Range[K]) iter.Seq[Segment[K, V]] {
 		if s.tree == nil || r.IsEmpty() {
 			return
 		}
-		s.tree.AscendGreaterOrEqual(at[K, V](r.Start), func(seg Segment[K, V]) bool {
-			return seg.Start < r.End && yield(seg)
+		s.tree.AscendGreaterOrEqual(at[K, V](r.Start), func(e entry[K, V]) bool {
+			return e.Start < r.End && yield(e.segment())
 		})
 	}
 }
@@ -30,8 +31,8 @@ func (s *Set[K, V]) Backward(r Range[K]) iter.Seq[Segment[K, V]] {
 		if s.tree == nil || r.IsEmpty() {
 			return
 		}
-		s.tree.DescendLessOrEqual(at[K, V](r.End-1), func(seg Segment[K, V]) bool {
-			return seg.End > r.Start && yield(seg)
+		s.tree.DescendLessOrEqual(at[K, V](r.End-1), func(e entry[K, V]) bool {
+			return e.End > r.Start && yield(e.segment())
 		})
 	}
 }

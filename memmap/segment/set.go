@@ -30,30 +30,49 @@ type Segment[K Key, V any] struct {
 type Set[K Key, V Value[K, V]] struct {
 	_ [0]func(K, V) // not comparable
 
-	// tree is nil until something is inserted. Its order is that of order: ranges
+	// tree is nil until something is inserted. Its order is that of before: ranges
 	// that overlap are equal, so the tree itself finds what overlaps a range, and
-	// a segment is replaced by whatever overlaps it and nothing else.
-	tree *btree.BTreeG[Segment[K, V]]
+	// an entry is replaced by whatever overlaps it and nothing else.
+	tree *btree.BTreeG[entry[K, V]]
 	span uint64 // the sum of all lengths
 }
 
-// degree is the tree's branching factor: measured; more makes inserting slower,
-// less makes finding slower.
-const degree = 12
+// entry is a Segment as the tree keeps it. google/btree compares and moves its
+// items by copying them: three words are several times faster there than a
+// value of a hundred bytes, and a Clone's copied nodes are smaller. What value
+// points to is never written again, as clones share it.
+type entry[K Key, V any] struct {
+	Range[K]
+	value *V
+}
 
-// order is a strict weak order of non-empty ranges as long as each that it is
+func (e entry[K, V]) segment() Segment[K, V] { return Segment[K, V]{e.Range, *e.value} }
+
+// degree is half the number of children of a full node, as measured: with more,
+// inserting becomes slower, with fewer, finding.
+const degree = 16
+
+// before is a strict weak order of non-empty ranges as long as each that it is
 // asked about overlaps at most one in the tree.
-func order[K Key, V any](a, b Segment[K, V]) bool { return a.End <= b.Start }
+func before[K Key, V any](a, b entry[K, V]) bool { return a.End <= b.Start }
 
-// over returns an item that the tree holds equal to the segments that overlap r.
-func over[K Key, V any](r Range[K]) Segment[K, V] { return Segment[K, V]{Range: r} }
+// over returns an entry that the tree holds equal to those that overlap r.
+func over[K Key, V any](r Range[K]) entry[K, V] { return entry[K, V]{Range: r} }
 
-// at returns an item that the tree holds equal to the segment that contains k.
-func at[K Key, V any](k K) Segment[K, V] {
+// at returns an entry that the tree holds equal to the one that contains k.
+func at[K Key, V any](k K) entry[K, V] {
 	if k+1 == 0 { // beyond every segment
 		return over[K, V](Range[K]{k, k})
 	}
 	return over[K, V](Range[K]{k, k + 1})
+}
+
+// opt turns what the tree found into what the Set returns.
+func opt[K Key, V any](e entry[K, V], ok bool) (seg Segment[K, V], found bool) {
+	if !ok {
+		return seg, false
+	}
+	return e.segment(), true
 }
 
 // Len returns the number of segments.
@@ -84,31 +103,33 @@ func (s *Set[K, V]) Find(k K) (seg Segment[K, V], ok bool) {
 	if s.tree == nil {
 		return seg, false
 	}
-	return s.tree.Get(at[K, V](k))
+	return opt(s.tree.Get(at[K, V](k)))
 }
 
 // LowerBound returns the segment that contains k, else the first one after k.
-func (s *Set[K, V]) LowerBound(k K) (found Segment[K, V], ok bool) {
+func (s *Set[K, V]) LowerBound(k K) (seg Segment[K, V], ok bool) {
 	if s.tree == nil {
-		return found, false
+		return seg, false
 	}
-	s.tree.AscendGreaterOrEqual(at[K, V](k), func(seg Segment[K, V]) bool {
-		found, ok = seg, true
+	var found entry[K, V]
+	s.tree.AscendGreaterOrEqual(at[K, V](k), func(e entry[K, V]) bool {
+		found, ok = e, true
 		return false
 	})
-	return found, ok
+	return opt(found, ok)
 }
 
 // UpperBound returns the segment that contains k, else the last one before k.
-func (s *Set[K, V]) UpperBound(k K) (found Segment[K, V], ok bool) {
+func (s *Set[K, V]) UpperBound(k K) (seg Segment[K, V], ok bool) {
 	if s.tree == nil {
-		return found, false
+		return seg, false
 	}
-	s.tree.DescendLessOrEqual(at[K, V](k), func(seg Segment[K, V]) bool {
-		found, ok = seg, true
+	var found entry[K, V]
+	s.tree.DescendLessOrEqual(at[K, V](k), func(e entry[K, V]) bool {
+		found, ok = e, true
 		return false
 	})
-	return found, ok
+	return opt(found, ok)
 }
 
 // First returns the lowest segment.
@@ -116,7 +137,7 @@ func (s *Set[K, V]) First() (seg Segment[K, V], ok bool) {
 	if s.tree == nil {
 		return seg, false
 	}
-	return s.tree.Min()
+	return opt(s.tree.Min())
 }
 
 // Last returns the highest segment.
@@ -124,7 +145,7 @@ func (s *Set[K, V]) Last() (seg Segment[K, V], ok bool) {
 	if s.tree == nil {
 		return seg, false
 	}
-	return s.tree.Max()
+	return opt(s.tree.Max())
 }
 
 // Overlaps reports whether any key of r is covered.
