@@ -1,0 +1,104 @@
+package debugger
+
+import (
+	"io"
+	"sync"
+)
+
+// Sink takes what guests write to descriptors 1 and 2: it passes it on, keeps it
+// for who asks, and stops taking more than a cap. It is safe for concurrent use.
+type Sink struct {
+	mu      sync.Mutex
+	to      [2]io.Writer // stdout, stderr; nil: only kept
+	max     uint64       // bytes, 0: no cap
+	total   uint64
+	cut     bool
+	all     [2][]byte // since Clear
+	pending []Chunk   // since Take
+	keep    bool      // pending is wanted
+}
+
+// Chunk is a piece of output in the order of writing.
+type Chunk struct {
+	FD   int // 1 or 2
+	Data []byte
+}
+
+// NewSink returns a Sink that passes output on to out and err (nil: nowhere). capture makes Take
+// work. max is the most bytes that are taken in all, 0 is no cap.
+func NewSink(out, err io.Writer, capture bool, max uint64) *Sink {
+	return &Sink{to: [2]io.Writer{out, err}, max: max, keep: capture}
+}
+
+// Writer returns where descriptor fd (1 or 2) writes to.
+func (s *Sink) Writer(fd int) io.Writer { return sinkWriter{s, fd} }
+
+// Take returns the output since the last Take.
+func (s *Sink) Take() []Chunk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.pending
+	s.pending = nil
+	return taken
+}
+
+// All returns what was written to fd since Clear, as far as it was kept.
+func (s *Sink) All(fd int) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]byte(nil), s.all[fd-1]...)
+}
+
+// Clear forgets what All returns: a program was loaded.
+func (s *Sink) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = [2][]byte{}
+}
+
+// Cut reports whether output was dropped because of the cap.
+func (s *Sink) Cut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cut
+}
+
+// keptBytes bounds what All returns of a descriptor whose output has no cap.
+const keptBytes = 16 << 20
+
+func (s *Sink) write(fd int, p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := p
+	if s.max != 0 && s.total+uint64(len(p)) > s.max {
+		taken, s.cut = p[:s.max-s.total], true
+	}
+	s.total += uint64(len(taken))
+	if all := &s.all[fd-1]; len(*all) < keptBytes {
+		*all = append(*all, taken...)
+	}
+	if s.keep && len(taken) > 0 {
+		s.addPending(fd, taken)
+	}
+	if w := s.to[fd-1]; w != nil && len(taken) > 0 {
+		if _, err := w.Write(taken); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil // the guest is not told: what is over the cap is dropped
+}
+
+func (s *Sink) addPending(fd int, p []byte) {
+	if n := len(s.pending); n > 0 && s.pending[n-1].FD == fd {
+		s.pending[n-1].Data = append(s.pending[n-1].Data, p...)
+		return
+	}
+	s.pending = append(s.pending, Chunk{FD: fd, Data: append([]byte(nil), p...)})
+}
+
+type sinkWriter struct {
+	sink *Sink
+	fd   int
+}
+
+func (w sinkWriter) Write(p []byte) (int, error) { return w.sink.write(w.fd, p) }
