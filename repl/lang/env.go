@@ -52,5 +52,3 @@ type UnknownError struct {
 	Tried   []string // what was looked for: "symbol", "mapping", "constant"
 	Nearest string   // the closest name there is, as it would be written; "" if none is close
 }
-
-func (e *UnknownError) Error() string { panic("lang: unwritten") }

@@ -1,6 +1,10 @@
 package lang
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Command is one command of a script as it was written.
 type Command struct {
@@ -24,6 +28,7 @@ type Command struct {
 	Source string
 
 	text string // the words' text with joined lines joined; Word.start and .end index it
+	tail string // the blocks as written
 }
 
 // Block is what stands between { and }.
@@ -52,38 +57,117 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e
 
 // ParseScript parses a whole script. name is what error messages call it. On a
 // *SyntaxError no command is returned: a script is run whole or not at all.
-func ParseScript(name, src string) ([]*Command, error) { panic("lang: unwritten") }
+func ParseScript(name, src string) ([]*Command, error) {
+	p := newParser(name, src, 1)
+	return p.commands(nil)
+}
 
 // Where returns FILE:LINE.
 func (c *Command) Where() string { return fmt.Sprintf("%s:%d", c.File, c.Line) }
 
 // Args returns the words behind the name.
-func (c *Command) Args() []Word { return c.Words[1:] }
+func (c *Command) Args() []Word {
+	if len(c.Words) == 0 {
+		return nil
+	}
+	return c.Words[1:]
+}
 
 // Rest returns the text of the words from number i on, exactly as written between
 // them: the last expression of `assert print x if set`. It is "" if there are none.
-func (c *Command) Rest(i int) string { panic("lang: unwritten") }
+func (c *Command) Rest(i int) string {
+	if i < 0 || i >= len(c.Words) {
+		return ""
+	}
+	return c.text[c.Words[i].start:c.Words[len(c.Words)-1].end]
+}
 
 // From returns the command that begins with word i, blocks included: what `quiet`,
-// `time`, `on PID`, `let a =`, `expect error EFAULT` run. It returns nil if there is no word i.
-func (c *Command) From(i int) *Command { panic("lang: unwritten") }
+// `time`, `on PID`, `let a =`, `expect error EFAULT` run. It returns nil if there is
+// no word i.
+func (c *Command) From(i int) *Command {
+	if i < 0 || i >= len(c.Words) {
+		return nil
+	}
+	d := *c
+	d.Words = c.Words[i:]
+	d.Line, d.Col = d.Words[0].Line, d.Words[0].Col
+	d.Source = c.Rest(i)
+	if c.tail != "" {
+		d.Source += " " + c.tail
+	}
+	d.setName()
+	return &d
+}
 
 // Index returns the number of the first word that is written exactly as word, at
 // or after number from; -1 if none is. Quoted words are never found.
-func (c *Command) Index(word string, from int) int { panic("lang: unwritten") }
+func (c *Command) Index(word string, from int) int {
+	for i := max(from, 0); i < len(c.Words); i++ {
+		if c.Words[i].Text == word {
+			return i
+		}
+	}
+	return -1
+}
+
+// setName sets Name and Slash from the first word.
+func (c *Command) setName() error {
+	name, err := c.Words[0].Value()
+	c.Name, c.Slash = name, ""
+	if err != nil || c.Words[0].Text != name {
+		return err
+	}
+	if head, tail, ok := strings.Cut(name, "/"); ok && (head == "x" || head == "p" || head == "print") {
+		c.Name, c.Slash = head, tail
+	}
+	return nil
+}
 
 // Value returns the word without its quotes.
-func (w Word) Value() (string, error) { panic("lang: unwritten") }
+func (w Word) Value() (string, error) { return unquote(w.Text) }
 
 // Quoted reports whether the word is one quoted text from end to end.
-func (w Word) Quoted() bool { panic("lang: unwritten") }
+func (w Word) Quoted() bool {
+	return w.Text != "" && (w.Text[0] == '"' || w.Text[0] == '\'') && quoteEnd(w.Text, 0) == len(w.Text)
+}
 
 // Walk calls f for every command of a tree, outer before inner, until f fails.
-func Walk(cmds []*Command, f func(*Command) error) error { panic("lang: unwritten") }
+func Walk(cmds []*Command, f func(*Command) error) error {
+	for _, c := range cmds {
+		if err := f(c); err != nil {
+			return err
+		}
+		for _, b := range c.Blocks {
+			if err := Walk(b, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // SplitWords splits text as a command's words are split. Blocks and separators
 // are refused.
-func SplitWords(text string) ([]Word, error) { panic("lang: unwritten") }
+func SplitWords(text string) ([]Word, error) {
+	cmds, err := ParseScript("", text)
+	var syntax *SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return nil, errors.New(syntax.Reason)
+	case len(cmds) == 0:
+		return nil, nil
+	case len(cmds) > 1 || len(cmds[0].Blocks) > 0 || cmds[0].Host != "":
+		return nil, fmt.Errorf("%q is more than words", text)
+	}
+	return cmds[0].Words, nil
+}
 
 // JoinWords returns the words with one blank between them.
-func JoinWords(words []Word) string { panic("lang: unwritten") }
+func JoinWords(words []Word) string {
+	texts := make([]string, len(words))
+	for i, w := range words {
+		texts[i] = w.Text
+	}
+	return strings.Join(texts, " ")
+}
