@@ -1,0 +1,128 @@
+package ptrace
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/platform"
+)
+
+// Apply implements platform.AddressSpace.
+func (as *AddressSpace) Apply(via platform.Context, ops []platform.MapOp) error {
+	for i := range ops {
+		if err := as.check(&ops[i]); err != nil {
+			return err
+		}
+	}
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	fds, err := as.descriptors(ops)
+	if err != nil {
+		return err
+	}
+	if via == nil {
+		return as.p.super.do(func() error { return as.apply(as.keeper, ops, fds) })
+	}
+	c, ok := via.(*Context)
+	if !ok || c.as != as {
+		return errWrongContext
+	}
+	c.stale = true
+	return as.apply(c.tracee, ops, fds)
+}
+
+// check refuses an op that breaks the contract.
+func (as *AddressSpace) check(op *platform.MapOp) error {
+	var why string
+	switch {
+	case op.AR.IsEmpty() || !op.AR.Start.IsPageAligned() || !op.AR.End.IsPageAligned():
+		why = "is empty or not page-aligned"
+	case !as.p.at.userRange().IsSupersetOf(op.AR):
+		why = "leaves the user range " + as.p.at.userRange().String()
+	case op.File == nil:
+		return nil
+	case op.Offset%memmap.PageSize != 0:
+		why = fmt.Sprintf("maps from unaligned offset %#x", uint64(op.Offset))
+	case !op.At.Any():
+		why = "maps with no access"
+	case op.At.Write && op.File.FD() < 0:
+		why = "maps zeroes writable"
+	default:
+		return nil
+	}
+	return fmt.Errorf("map %v: %w: the range %s", op.AR, unix.EINVAL, why)
+}
+
+// descriptors returns for each op the stubs' number of its file's descriptor, or
+// -1. A new one is passed to the zygote first.
+func (as *AddressSpace) descriptors(ops []platform.MapOp) (map[int]int, error) {
+	var fds map[int]int
+	for i := range ops {
+		if ops[i].File == nil {
+			continue
+		}
+		fd := ops[i].File.FD()
+		if _, ok := fds[fd]; ok || fd < 0 {
+			continue
+		}
+		theirs, err := as.descriptor(fd)
+		if err != nil {
+			return nil, err
+		}
+		if fds == nil {
+			fds = map[int]int{}
+		}
+		fds[fd] = theirs
+	}
+	return fds, nil
+}
+
+func (as *AddressSpace) descriptor(fd int) (theirs int, err error) {
+	err = as.p.super.do(func() error {
+		theirs, err = as.zygote.fd(fd)
+		return err
+	})
+	return theirs, err
+}
+
+// apply makes t perform ops, a batch of slots at each stop.
+func (as *AddressSpace) apply(t *tracee, ops []platform.MapOp, fds map[int]int) error {
+	for len(ops) > 0 {
+		n := min(len(ops), slotsPerBatch)
+		slots := as.slots.slots()[:n]
+		for i := range slots {
+			fill(&slots[i], &ops[i], fds)
+		}
+		r := Regs{Rbx: doBatch, R12: uint64(as.p.at.slots), R13: uint64(n)}
+		if err := t.inject(&r); err != nil {
+			return err
+		}
+		if _, err := result(r.Rax); err != nil {
+			op := &ops[n-int(r.R13)]
+			return fmt.Errorf("map %v at %v: %w", op.AR, op.At, err)
+		}
+		ops = ops[n:]
+	}
+	return nil
+}
+
+// fill writes the system call that performs op.
+func fill(s *slot, op *platform.MapOp, fds map[int]int) {
+	start, length := uint64(op.AR.Start), op.AR.Length()
+	if op.File == nil {
+		*s = slot{nr: unix.SYS_MUNMAP, args: [6]uint64{start, length}}
+		return
+	}
+	flags, fd, offset := unix.MAP_FIXED|unix.MAP_SHARED, ^uint64(0), uint64(op.Offset)
+	if n := op.File.FD(); n >= 0 {
+		fd = uint64(fds[n])
+	} else {
+		flags, offset = unix.MAP_FIXED|unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE, 0
+	}
+	if op.Populate {
+		flags |= unix.MAP_POPULATE
+	}
+	*s = slot{nr: unix.SYS_MMAP, args: [6]uint64{start, length, uint64(op.At.Effective().Prot()), uint64(flags), fd, offset}}
+}

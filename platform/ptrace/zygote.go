@@ -1,0 +1,323 @@
+package ptrace
+
+import (
+	"encoding/binary"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketFD is the zygote's end of the socket through which it gets descriptors.
+const socketFD = 0
+
+// zygote is the process that all stubs are cloned from. It was made by exec of
+// an image of one page, so it holds nothing of ours; it never runs guest code;
+// and its descriptor table is that of all stubs. Its fields belong to the
+// supervisor's thread.
+type zygote struct {
+	*tracee
+	at      *layout
+	scratch area        // its request slots, writable to itself; no keeper keeps them
+	socket  int         // our end
+	fds     map[int]int // our descriptors → the stubs'
+	slotsFD int         // the slots' file, as the stubs know it
+	ns      namespaces
+}
+
+// newZygote makes a zygote with the strongest isolation that the host allows.
+// To be called on the supervisor's thread.
+func newZygote(at *layout, slots *slotFile) (*zygote, error) {
+	var first error
+	for _, flags := range isolations() {
+		z, err := startZygote(at, slots, flags)
+		if err == nil {
+			return z, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, fmt.Errorf("start the stub zygote: %w", first)
+}
+
+func startZygote(at *layout, slots *slotFile, flags uintptr) (*zygote, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(pair[1])
+	scratch, err := slots.take()
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, err
+	}
+	z := &zygote{at: at, scratch: scratch, socket: pair[0], fds: map[int]int{}}
+	if err := z.exec(pair[1], flags); err != nil {
+		z.close(slots)
+		return nil, err
+	}
+	if err := z.harden(slots); err != nil {
+		z.close(slots)
+		return nil, err
+	}
+	return z, nil
+}
+
+// exec starts the process. It stops before its first instruction.
+func (z *zygote) exec(socket int, flags uintptr) error {
+	image, err := z.at.elfFile()
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	attr := &syscall.ProcAttr{
+		Env:   []string{},
+		Files: []uintptr{uintptr(socket)},
+		Sys:   z.ns.attr(flags),
+	}
+	pid, err := syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", image.Fd()), []string{"mmsh-stub"}, attr)
+	if err != nil {
+		return err
+	}
+	z.tracee = newTracee(pid, z.at)
+	if _, err := z.wait(); err != nil {
+		return err
+	}
+	if err := ptrace(unix.PTRACE_SETOPTIONS, pid, 0, tracerOptions); err != nil {
+		return z.failed("setoptions", err)
+	}
+	return z.ns.open(pid, flags)
+}
+
+// close ends the zygote. If it is init of a namespace, all stubs end with it.
+func (z *zygote) close(slots *slotFile) {
+	if z.tracee != nil {
+		z.end()
+	}
+	z.ns.close()
+	unix.Close(z.socket)
+	slots.give(z.scratch)
+}
+
+// harden takes from the zygote all that it does not need, for good.
+func (z *zygote) harden(slots *slotFile) error {
+	for _, step := range []struct {
+		what string
+		do   func() error
+	}{
+		{"limits", z.setLimits},
+		{"close descriptors", func() error { return z.ignore(unix.SYS_CLOSE_RANGE, socketFD+1, ^uintptr(0)>>32, 0) }},
+		{"unmap all else", func() error {
+			r := z.at.userRange()
+			return z.ignore(unix.SYS_MUNMAP, uintptr(r.Start), uintptr(r.Length()))
+		}},
+		{"map slots", func() error { return z.mapScratch(slots) }},
+		{"name", z.setName},
+		{"ignore SIGCHLD", z.ignoreChildren},
+		{"drop capabilities", z.dropCapabilities},
+		{"filter", z.installFilter},
+		{"check", z.checkEmpty},
+	} {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// ignore is call for a result of no interest.
+func (z *zygote) ignore(nr uintptr, args ...uintptr) error {
+	_, err := z.call(nr, args...)
+	return err
+}
+
+// setLimits forbids core files and gives descriptors and addresses all the room
+// that the host lets us give.
+func (z *zygote) setLimits() error {
+	if err := unix.Prlimit(z.pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil); err != nil {
+		return err
+	}
+	for _, what := range []int{unix.RLIMIT_NOFILE, unix.RLIMIT_AS, unix.RLIMIT_DATA} {
+		var lim unix.Rlimit
+		if err := unix.Prlimit(z.pid, what, nil, &lim); err != nil {
+			return err
+		}
+		lim.Cur = lim.Max
+		if err := unix.Prlimit(z.pid, what, &lim, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setName gives the process its name in ps.
+func (z *zygote) setName() error {
+	copy(z.scratch.bytes, "mmsh-stub\x00")
+	return z.ignore(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(z.at.slots))
+}
+
+// mapScratch passes the slots' file to the zygote and maps its own slots, through
+// which all later structures go. This first message is put into a page of the
+// zygote's own, word by word.
+func (z *zygote) mapScratch(slots *slotFile) error {
+	at := uintptr(z.at.slots)
+	if _, err := z.call(unix.SYS_MMAP, at, slotsSize, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED, ^uintptr(0), 0); err != nil {
+		return err
+	}
+	fd, err := z.receive(slots.fd, pokeMemory{z.tracee})
+	if err != nil {
+		return err
+	}
+	z.slotsFD = fd
+	return z.mapSlots(z.tracee, z.scratch, unix.PROT_READ|unix.PROT_WRITE)
+}
+
+// mapSlots makes t see a as its request slots.
+func (z *zygote) mapSlots(t *tracee, a area, prot uintptr) error {
+	_, err := t.call(unix.SYS_MMAP, uintptr(z.at.slots), slotsSize, prot,
+		unix.MAP_SHARED|unix.MAP_FIXED, uintptr(z.slotsFD), uintptr(a.offset))
+	return err
+}
+
+// ignoreChildren makes stubs vanish as soon as their tracer has seen them end.
+func (z *zygote) ignoreChildren() error {
+	act := z.scratch.bytes[:32]
+	clear(act)
+	binary.LittleEndian.PutUint64(act, sigIgn)
+	return z.ignore(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(z.at.slots), 0, 8)
+}
+
+const sigIgn = 1
+
+// dropCapabilities empties every set. The bounding set does not matter: nothing
+// can exec.
+func (z *zygote) dropCapabilities() error {
+	const version3 = 0x20080522
+	b := z.scratch.bytes[:64]
+	clear(b)
+	binary.LittleEndian.PutUint32(b, version3)
+	return z.ignore(unix.SYS_CAPSET, uintptr(z.at.slots), uintptr(z.at.slots)+16)
+}
+
+// checkEmpty verifies that nothing is mapped but the stub's pages.
+func (z *zygote) checkEmpty() error {
+	maps, err := hostMappings(z.pid)
+	if err != nil {
+		return err
+	}
+	for _, m := range maps {
+		if !z.at.stubRange().IsSupersetOf(m.AR) {
+			return fmt.Errorf("%v %s is still mapped", m.AR, m.Name)
+		}
+	}
+	return nil
+}
+
+// fd returns the stubs' number of our descriptor fd, which is passed if it is new.
+func (z *zygote) fd(fd int) (int, error) {
+	if theirs, ok := z.fds[fd]; ok {
+		return theirs, nil
+	}
+	theirs, err := z.receive(fd, z.scratch)
+	if err != nil {
+		return -1, fmt.Errorf("pass descriptor %d to the stubs: %w", fd, err)
+	}
+	z.fds[fd] = theirs
+	return theirs, nil
+}
+
+// forget closes the stubs' copy of our descriptor fd.
+func (z *zygote) forget(fd int) error {
+	theirs, ok := z.fds[fd]
+	if !ok {
+		return nil
+	}
+	delete(z.fds, fd)
+	return z.ignore(unix.SYS_CLOSE, uintptr(theirs))
+}
+
+// memory is where a message for the zygote's recvmsg is laid out: its slots.
+type memory interface {
+	put(b []byte) error
+	get(b []byte) error
+}
+
+func (a area) put(b []byte) error { copy(a.bytes, b); return nil }
+func (a area) get(b []byte) error { copy(b, a.bytes); return nil }
+
+// pokeMemory is a memory before the slots are shared.
+type pokeMemory struct{ t *tracee }
+
+func (m pokeMemory) put(b []byte) error {
+	_, err := unix.PtracePokeData(m.t.pid, uintptr(m.t.at.slots), b)
+	return err
+}
+
+func (m pokeMemory) get(b []byte) error {
+	_, err := unix.PtracePeekData(m.t.pid, uintptr(m.t.at.slots), b)
+	return err
+}
+
+// message is a msghdr with its one-byte buffer and room for one descriptor, as
+// it lies in the zygote: pointers are the zygote's, so numbers to us.
+type message struct {
+	name, namelen  uint64
+	iov, iovlen    uint64
+	control, ctlen uint64
+	flags          uint64 // the upper half is padding
+	base, length   uint64 // the iovec
+	cmsg           unix.Cmsghdr
+	fd             int32
+	_              int32
+	data           uint64
+}
+
+// receive sends our descriptor fd to the zygote and makes it take it.
+func (z *zygote) receive(fd int, mem memory) (int, error) {
+	if err := unix.Sendmsg(z.socket, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
+		return -1, err
+	}
+	base := uint64(z.at.slots)
+	m := message{iovlen: 1, ctlen: uint64(unix.CmsgSpace(4)), length: 1}
+	m.iov = base + uint64(unsafe.Offsetof(m.base))
+	m.control = base + uint64(unsafe.Offsetof(m.cmsg))
+	m.base = base + uint64(unsafe.Offsetof(m.data))
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&m)), unsafe.Sizeof(m))
+	if err := mem.put(b); err != nil {
+		return -1, err
+	}
+	if _, err := z.call(unix.SYS_RECVMSG, socketFD, uintptr(base), unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT); err != nil {
+		return -1, err
+	}
+	if err := mem.get(b); err != nil {
+		return -1, err
+	}
+	if m.cmsg.Level != unix.SOL_SOCKET || m.cmsg.Type != unix.SCM_RIGHTS || m.flags&unix.MSG_CTRUNC != 0 {
+		return -1, fmt.Errorf("the host did not pass it (%w)", unix.EMFILE)
+	}
+	return int(m.fd), nil
+}
+
+// cloneSpace makes a keeper: a copy of the zygote with memory of its own.
+func (z *zygote) cloneSpace(a area) (*tracee, int, error) {
+	nspid, err := z.call(unix.SYS_CLONE, uintptr(cloneSpace), 0, 0, 0, 0, uintptr(z.ns.self(z.pid)))
+	if err != nil {
+		return nil, 0, err
+	}
+	pid, err := z.ns.hostPID(int(nspid))
+	if err != nil {
+		return nil, 0, err
+	}
+	t := newTracee(pid, z.at)
+	if err := t.seize(); err != nil {
+		return nil, 0, err
+	}
+	if err := z.mapSlots(t, a, unix.PROT_READ); err != nil {
+		t.end()
+		return nil, 0, err
+	}
+	return t, int(nspid), nil
+}
