@@ -28,3 +28,35 @@ func (s *Set[K, V]) CheckInvariants() error {
 	}
 	return nil
 }
+
+// CheckInvariants returns what is wrong with the index, nil if nothing is: ranges
+// that overlap or touch, a wrong sum, a tree out of balance. It walks all of it.
+func (g *GapIndex[K]) CheckInvariants() error {
+	var last Range[K]
+	first := true
+	for r := range g.All() {
+		if r.IsEmpty() || !first && r.Start <= last.End {
+			return fmt.Errorf("free range %v is empty, or touches or precedes %v", r, last)
+		}
+		last, first = r, false
+	}
+	return g.root.check()
+}
+
+func (n *gap[K]) check() error {
+	if n == nil {
+		return nil
+	}
+	should := *n
+	if should.sum(); should != *n {
+		return fmt.Errorf("free range %v: longest %d, height %d, but should be %d, %d",
+			n.Range, n.longest, n.height, should.longest, should.height)
+	}
+	if lean := n.left.tall() - n.right.tall(); lean < -1 || lean > 1 {
+		return fmt.Errorf("free range %v: subtrees differ in height by %d", n.Range, lean)
+	}
+	if err := n.left.check(); err != nil {
+		return err
+	}
+	return n.right.check()
+}

@@ -2,8 +2,9 @@
 // range map under vmas, pmas, page caches and every other thing in mmsh that is
 // "this stretch has that property".
 //
-// range.go is the half-open range itself; set.go the map; gaps.go the index that
-// answers "where is there room for n?". The package knows nothing of memory.
+// range.go is the half-open range itself; set.go the map, change.go and iterate.go
+// its methods; gaps.go the index that answers "where is there room for n?";
+// check.go what must always hold. The package knows nothing of memory.
 package segment
 
 import "fmt"
