@@ -18,8 +18,10 @@ type Platform interface {
 	UserRange() memmap.AddrRange
 	// NewAddressSpace returns an empty address space.
 	NewAddressSpace() (AddressSpace, error)
-	// ForgetFD must be called before a descriptor that a File's FD has returned is
-	// closed: the number may come back as another file. What is mapped stays mapped.
+	// ForgetFD says that a descriptor that a File's FD has returned is about to be
+	// closed, so that the platform closes its copy. A number that comes back as
+	// another file is noticed anyhow; one that comes back as the same file,
+	// opened with other rights, is not. What is mapped stays mapped.
 	ForgetFD(fd int)
 	// Close ends every stub. No context may run any more.
 	Close() error

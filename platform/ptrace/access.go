@@ -22,19 +22,29 @@ const maxInsn = 15
 func (c *Context) access(si *signalInfo) memmap.AccessType {
 	code := c.codeAt(c.hw.Rip)
 	inst, err := x86asm.Decode(code, 64)
-	if c.isFetch(si.Addr, len(code), inst.Len, err) {
-		return memmap.Execute
+	known := err == nil && inst.Op != 0 // a truncated one has neither error nor Op
+	var ops []operand
+	if known {
+		ops = operands(&inst, &c.hw)
 	}
-	if si.Code == segvAccErr || err == nil && writes(&inst, &c.hw, si.Addr) {
+	end := c.hw.Rip + uint64(len(code))
+	if known {
+		end = c.hw.Rip + uint64(inst.Len)
+	}
+	switch {
+	case isFetch(si.Addr, c.hw.Rip, end, ops):
+		return memmap.Execute
+	case si.Code == segvAccErr || writes(ops, si.Addr):
 		return memmap.Write
 	}
 	return memmap.Read
 }
 
-// isFetch reports whether a fault at addr was the fetch of an instruction, of
-// which known bytes could be read and length were decoded, if err is nil.
-func (c *Context) isFetch(addr uint64, known, length int, err error) bool {
-	rip := c.hw.Rip
+// isFetch reports whether a fault at addr was the fetch of the instruction in
+// [rip, end): its first byte, or, if it goes on in the next page, the first byte
+// there, unless an operand lies there too. (If the instruction is not known, end
+// is how far it could be read: not into that page, if nothing is mapped there.)
+func isFetch(addr, rip, end uint64, ops []operand) bool {
 	if addr == rip {
 		return true
 	}
@@ -42,17 +52,13 @@ func (c *Context) isFetch(addr uint64, known, length int, err error) bool {
 	if addr != next || rip+maxInsn <= next {
 		return false
 	}
-	// Only an instruction that goes on in the next page is fetched from there. If it
-	// could be read to its end, that page is mapped: then this is a fetch only
-	// if no operand lies there.
-	if err != nil {
-		return rip+uint64(known) <= next
+	if ops == nil {
+		return end <= next || addr < end
 	}
-	if rip+uint64(length) <= next {
+	if end <= next {
 		return false
 	}
-	inst, _ := x86asm.Decode(c.codeAt(rip), 64)
-	for _, op := range operands(&inst, &c.hw) {
+	for _, op := range ops {
 		if op.covers(addr) {
 			return false
 		}
@@ -82,11 +88,10 @@ type operand struct {
 
 func (o operand) covers(a uint64) bool { return a-o.addr < o.size }
 
-// writes reports whether inst writes to addr, where it faulted. With a single
-// operand the address need not be compared (bts and vector code may reach
-// beyond what the operand says).
-func writes(inst *x86asm.Inst, r *Regs, addr uint64) bool {
-	ops := operands(inst, r)
+// writes reports whether an instruction with the operands ops that faulted at
+// addr writes there. A single operand's address need not be compared (bts and
+// vector code may reach beyond what the operand says).
+func writes(ops []operand, addr uint64) bool {
 	if len(ops) == 1 {
 		return ops[0].written
 	}
@@ -107,11 +112,8 @@ func operands(inst *x86asm.Inst, r *Regs) []operand {
 		if !ok || inst.Op == x86asm.LEA {
 			continue
 		}
-		size := uint64(inst.MemBytes)
-		if size == 0 {
-			size = 64
-		}
-		ops = append(ops, operand{effective(inst, m, r), size, i == 0 && !onlyReads(inst.Op) || inst.Op == x86asm.XCHG})
+		written := i == 0 && !onlyReads(inst.Op) || inst.Op == x86asm.XCHG
+		ops = append(ops, operand{effective(inst, m, r), operandSize(inst), written})
 	}
 	switch inst.Op {
 	case x86asm.PUSH, x86asm.CALL, x86asm.LCALL, x86asm.PUSHF, x86asm.PUSHFQ, x86asm.ENTER:
@@ -125,6 +127,16 @@ func operands(inst *x86asm.Inst, r *Regs) []operand {
 		ops = append(ops, operand{r.Rdi, 16, true})
 	}
 	return ops
+}
+
+// operandSize returns how many bytes inst uses at each of its operands. The decoder
+// leaves it open for strings, whose elements have at most 8, and for whole
+// register files, which are alone in their instruction.
+func operandSize(inst *x86asm.Inst) uint64 {
+	if inst.MemBytes == 0 {
+		return 8
+	}
+	return uint64(inst.MemBytes)
 }
 
 // effective returns the address of operand m.
@@ -175,9 +187,9 @@ func onlyReads(op x86asm.Op) bool {
 		x86asm.CMPSB, x86asm.CMPSW, x86asm.CMPSD, x86asm.CMPSQ,
 		x86asm.SCASB, x86asm.SCASW, x86asm.SCASD, x86asm.SCASQ,
 		x86asm.LODSB, x86asm.LODSW, x86asm.LODSD, x86asm.LODSQ,
-		x86asm.NOP, x86asm.PREFETCHNTA, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHW,
+		x86asm.XLATB, x86asm.NOP, x86asm.PREFETCHNTA, x86asm.PREFETCHT0, x86asm.PREFETCHT1, x86asm.PREFETCHT2, x86asm.PREFETCHW,
 		x86asm.CLFLUSH, x86asm.INVLPG, x86asm.VERR, x86asm.VERW,
-		x86asm.LDMXCSR, x86asm.FXRSTOR, x86asm.FXRSTOR64, x86asm.XRSTOR, x86asm.XRSTOR64,
+		x86asm.LDMXCSR, x86asm.VLDMXCSR, x86asm.FXRSTOR, x86asm.FXRSTOR64, x86asm.XRSTOR, x86asm.XRSTOR64,
 		x86asm.COMISS, x86asm.COMISD, x86asm.UCOMISS, x86asm.UCOMISD, x86asm.PTEST,
 		x86asm.FADD, x86asm.FBLD, x86asm.FCOM, x86asm.FCOMP, x86asm.FDIV, x86asm.FDIVR,
 		x86asm.FIADD, x86asm.FICOM, x86asm.FICOMP, x86asm.FIDIV, x86asm.FIDIVR, x86asm.FILD,

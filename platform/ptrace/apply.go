@@ -67,7 +67,7 @@ func (as *AddressSpace) descriptors(ops []platform.MapOp) (map[int]int, error) {
 		if _, ok := fds[fd]; ok || fd < 0 {
 			continue
 		}
-		theirs, err := as.descriptor(fd)
+		theirs, err := as.zygote.fd(as.p.super, fd)
 		if err != nil {
 			return nil, err
 		}
@@ -77,14 +77,6 @@ func (as *AddressSpace) descriptors(ops []platform.MapOp) (map[int]int, error) {
 		fds[fd] = theirs
 	}
 	return fds, nil
-}
-
-func (as *AddressSpace) descriptor(fd int) (theirs int, err error) {
-	err = as.p.super.do(func() error {
-		theirs, err = as.zygote.fd(fd)
-		return err
-	})
-	return theirs, err
 }
 
 // apply makes t perform ops, a batch of slots at each stop.

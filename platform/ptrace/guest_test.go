@@ -69,6 +69,8 @@ const (
 	codeAt  = memmap.Addr(0x400000)
 	dataAt  = memmap.Addr(0x500000)
 	stackAt = memmap.Addr(0x600000) // the end of one page
+
+	stackPointer = uint64(stackAt) - 64
 )
 
 // guest is a context with a page of code, at codeAt, two pages of data, of which
@@ -107,7 +109,7 @@ func newGuest(t testing.TB, p *Platform, code ...byte) *guest {
 	g.mapAt(codeAt, codeOff, memmap.ReadExecute)
 	g.mapAt(dataAt, dataOff, memmap.ReadWrite)
 	g.mapAt(stackAt-memmap.PageSize, stackOff, memmap.ReadWrite)
-	g.regs = platform.Regs{Rip: uint64(codeAt), Rsp: uint64(stackAt), Eflags: 0x202}
+	g.regs = platform.Regs{Rip: uint64(codeAt), Rsp: stackPointer, Eflags: 0x202}
 	return g
 }
 

@@ -90,8 +90,10 @@ func (c *Context) exception(sig unix.Signal, si *signalInfo, stepping bool) plat
 	case c.inStub(c.hw.Rip) || sig == unix.SIGTRAP && c.inStub(c.hw.Rip-1):
 		return c.stubFault(c.hw.Rip)
 	case sig == unix.SIGSEGV && (si.Code == segvMapErr || si.Code == segvAccErr):
-		stop.Kind = platform.Fault
-		stop.Access = c.access(si)
+		stop.Kind, stop.Access = platform.Fault, c.access(si)
+		if c.inStub(si.Addr) {
+			stop.Code = segvMapErr
+		}
 	case si.Code == siKernel:
 		stop.Addr = 0
 	}

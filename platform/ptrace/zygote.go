@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,10 +18,10 @@ const socketFD = 0
 type zygote struct {
 	*tracee
 	at      *layout
-	scratch area        // its request slots, writable to itself; no keeper keeps them
-	socket  int         // our end
-	fds     map[int]int // our descriptors → the stubs'
-	slotsFD int         // the slots' file, as the stubs know it
+	scratch area // its request slots, writable to itself; no keeper keeps them
+	socket  int  // our end
+	fds     descriptors
+	slotsFD int // the slots' file, as the stubs know it
 	ns      namespaces
 }
 
@@ -53,7 +52,7 @@ func startZygote(at *layout, slots *slotFile, flags uintptr) (*zygote, error) {
 		unix.Close(pair[0])
 		return nil, err
 	}
-	z := &zygote{at: at, scratch: scratch, socket: pair[0], fds: map[int]int{}}
+	z := &zygote{at: at, scratch: scratch, socket: pair[0]}
 	if err := z.exec(pair[1], flags); err != nil {
 		z.close(slots)
 		return nil, err
@@ -214,91 +213,6 @@ func (z *zygote) checkEmpty() error {
 		}
 	}
 	return nil
-}
-
-// fd returns the stubs' number of our descriptor fd, which is passed if it is new.
-func (z *zygote) fd(fd int) (int, error) {
-	if theirs, ok := z.fds[fd]; ok {
-		return theirs, nil
-	}
-	theirs, err := z.receive(fd, z.scratch)
-	if err != nil {
-		return -1, fmt.Errorf("pass descriptor %d to the stubs: %w", fd, err)
-	}
-	z.fds[fd] = theirs
-	return theirs, nil
-}
-
-// forget closes the stubs' copy of our descriptor fd.
-func (z *zygote) forget(fd int) error {
-	theirs, ok := z.fds[fd]
-	if !ok {
-		return nil
-	}
-	delete(z.fds, fd)
-	return z.ignore(unix.SYS_CLOSE, uintptr(theirs))
-}
-
-// memory is where a message for the zygote's recvmsg is laid out: its slots.
-type memory interface {
-	put(b []byte) error
-	get(b []byte) error
-}
-
-func (a area) put(b []byte) error { copy(a.bytes, b); return nil }
-func (a area) get(b []byte) error { copy(b, a.bytes); return nil }
-
-// pokeMemory is a memory before the slots are shared.
-type pokeMemory struct{ t *tracee }
-
-func (m pokeMemory) put(b []byte) error {
-	_, err := unix.PtracePokeData(m.t.pid, uintptr(m.t.at.slots), b)
-	return err
-}
-
-func (m pokeMemory) get(b []byte) error {
-	_, err := unix.PtracePeekData(m.t.pid, uintptr(m.t.at.slots), b)
-	return err
-}
-
-// message is a msghdr with its one-byte buffer and room for one descriptor, as
-// it lies in the zygote: pointers are the zygote's, so numbers to us.
-type message struct {
-	name, namelen  uint64
-	iov, iovlen    uint64
-	control, ctlen uint64
-	flags          uint64 // the upper half is padding
-	base, length   uint64 // the iovec
-	cmsg           unix.Cmsghdr
-	fd             int32
-	_              int32
-	data           uint64
-}
-
-// receive sends our descriptor fd to the zygote and makes it take it.
-func (z *zygote) receive(fd int, mem memory) (int, error) {
-	if err := unix.Sendmsg(z.socket, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
-		return -1, err
-	}
-	base := uint64(z.at.slots)
-	m := message{iovlen: 1, ctlen: uint64(unix.CmsgSpace(4)), length: 1}
-	m.iov = base + uint64(unsafe.Offsetof(m.base))
-	m.control = base + uint64(unsafe.Offsetof(m.cmsg))
-	m.base = base + uint64(unsafe.Offsetof(m.data))
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&m)), unsafe.Sizeof(m))
-	if err := mem.put(b); err != nil {
-		return -1, err
-	}
-	if _, err := z.call(unix.SYS_RECVMSG, socketFD, uintptr(base), unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT); err != nil {
-		return -1, err
-	}
-	if err := mem.get(b); err != nil {
-		return -1, err
-	}
-	if m.cmsg.Level != unix.SOL_SOCKET || m.cmsg.Type != unix.SCM_RIGHTS || m.flags&unix.MSG_CTRUNC != 0 {
-		return -1, fmt.Errorf("the host did not pass it (%w)", unix.EMFILE)
-	}
-	return int(m.fd), nil
 }
 
 // cloneSpace makes a keeper: a copy of the zygote with memory of its own.
