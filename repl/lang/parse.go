@@ -18,6 +18,7 @@ type parser struct {
 	src   string
 	off   int
 	at    place
+	end   int // where the last word or block ended
 	depth int
 }
 
@@ -192,9 +193,9 @@ func (p *parser) command() (*Command, error) {
 		return nil, err
 	}
 	if len(c.Blocks) > 0 {
-		c.tail = p.src[blocks:p.off]
+		c.tail = p.src[blocks:p.end]
 	}
-	c.Source = strings.TrimRight(p.src[start:p.off], " \t\r\n")
+	c.Source = p.src[start:p.end]
 	return c, p.checkBlocks(c)
 }
 
@@ -207,10 +208,7 @@ func (p *parser) words(c *Command, text *strings.Builder) error {
 		}
 		gap := p.src[blanks:p.off]
 		switch {
-		case p.eof() || p.peek(0) == '\n' || p.peek(0) == ';' || p.alone('{') || p.alone('}'):
-			return nil
-		case p.peek(0) == '#':
-			p.skipComment()
+		case p.eof() || p.peek(0) == '\n' || p.peek(0) == ';' || p.alone('{') || p.alone('}') || p.peek(0) == '#':
 			return nil
 		case p.peek(0) == '\\' && p.joinLength() > 0:
 			if err := p.join(); err != nil {
@@ -224,6 +222,7 @@ func (p *parser) words(c *Command, text *strings.Builder) error {
 		if err := p.word(text); err != nil {
 			return err
 		}
+		p.end = p.off
 		w.end = text.Len()
 		w.Text = text.String()[w.start:]
 		c.Words = append(c.Words, w)
@@ -288,10 +287,7 @@ func (p *parser) blocks(c *Command) error {
 		p.skipBlanks()
 	}
 	switch {
-	case p.eof() || p.peek(0) == '\n' || p.peek(0) == ';' || p.alone('}'):
-		return nil
-	case p.peek(0) == '#':
-		p.skipComment()
+	case p.eof() || p.peek(0) == '\n' || p.peek(0) == ';' || p.alone('}') || p.peek(0) == '#':
 		return nil
 	}
 	return p.fail(p.at, "a new line or ; must follow }")
@@ -307,6 +303,7 @@ func (p *parser) block(c *Command) error {
 	b, err := p.commands(&open)
 	p.depth--
 	c.Blocks = append(c.Blocks, b)
+	p.end = p.off
 	return err
 }
 

@@ -24,7 +24,8 @@ type Command struct {
 	File      string // where the command stands: "lab.mmsh", "<stdin>", "-c"
 	Line, Col int    // 1-based; Col counts bytes
 
-	// Source is the command as written, blocks included, comments and joined lines too.
+	// Source is the command as written, from its first word to its last or to the } of
+	// its last block.
 	Source string
 
 	text string // the words' text with joined lines joined; Word.start and .end index it
@@ -150,17 +151,19 @@ func Walk(cmds []*Command, f func(*Command) error) error {
 // SplitWords splits text as a command's words are split. Blocks and separators
 // are refused.
 func SplitWords(text string) ([]Word, error) {
-	cmds, err := ParseScript("", text)
+	p, c := newParser("", text, 1), &Command{}
+	err := p.words(c, &strings.Builder{})
+	if p.peek(0) == '#' {
+		p.skipComment()
+	}
 	var syntax *SyntaxError
 	switch {
 	case errors.As(err, &syntax):
 		return nil, errors.New(syntax.Reason)
-	case len(cmds) == 0:
-		return nil, nil
-	case len(cmds) > 1 || len(cmds[0].Blocks) > 0 || cmds[0].Host != "":
-		return nil, fmt.Errorf("%q is more than words", text)
+	case !p.eof():
+		return nil, fmt.Errorf("%q: unexpected %q", text, p.src[p.off:])
 	}
-	return cmds[0].Words, nil
+	return c.Words, nil
 }
 
 // JoinWords returns the words with one blank between them.
