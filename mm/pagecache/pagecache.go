@@ -1,21 +1,19 @@
 // Package pagecache keeps the pages of files in guest memory: a File is a
-// Mappable whose pages are filled from a Backing as they are touched, shared by
+// Mappable whose pages are read from a Backing as they are touched, shared by
 // everyone who has the same file open, and given back under memory pressure.
 //
-// Lock order, outer to inner: Cache.mu → File.mapsMu (mappings; not taken by
-// Translate) → memory managers' activeMu → File.dataMu (pages; taken by
-// Translate) → pgalloc.MemoryFile and the Backing.
+// Lock order, outer to inner: File.mapsMu (who maps what; not taken by Translate)
+// → memory managers' activeMu → File.dataMu (pages; taken by Translate) → the
+// Backing, Cache.mu, pgalloc.MemoryFile: leaves.
 //
-// Read file.go, then fill.go.
+// Read cache.go, then file.go and fill.go.
 package pagecache
 
 import (
-	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
-	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
-// Backing is where a file's bytes live.
+// Backing is where a file's bytes live. It is used by several goroutines at once.
 type Backing interface {
 	// ReadToBlocksAt fills dsts from offset off on. A short count without an error
 	// is legal; 0 and io.EOF is the end.
@@ -29,34 +27,11 @@ type Backing interface {
 // Key tells files apart: two opens with one Key share their pages. A file that
 // was changed on the host since has another MTime, and new pages.
 type Key struct {
-	Dev, Ino uint64
-	MTime    int64 // nanoseconds
-	Size     int64
+	Dev, Ino uint64 // Dev is a dev_t
+	MTime    int64  // nanoseconds
+	Size     int64  // bytes
 }
 
-// Cache is all cached files of a world.
-type Cache struct {
-	_ [0]func()
-}
-
-// New returns an empty Cache whose pages come from mem.
-func New(mem *pgalloc.MemoryFile) *Cache { panic("pagecache: unwritten") }
-
-// Evict gives back up to want bytes of cached pages, unmapped files' first, and
-// returns how many were. No lock of a memory manager may be held.
-func (c *Cache) Evict(want uint64) uint64 { panic("pagecache: unwritten") }
-
-// File is a file's pages. It is reference-counted: opens and identities are
-// users.
-type File struct {
-	_ [0]func()
-}
-
-// Open returns the File of k with a reference for the caller. If there is none
-// yet, it is made over b, which it takes over; else b is closed.
-func (c *Cache) Open(k Key, b Backing) *File { panic("pagecache: unwritten") }
-
-// Identity returns what mappings of f through the open file called name show, and
-// hold on to: a new reference-counted memmap.MappingIdentity with one reference
-// for the caller, which is a user of f.
-func (f *File) Identity(name string) memmap.MappingIdentity { panic("pagecache: unwritten") }
+// readahead is how much is read from a file at once, in bytes, where less is
+// asked for. It fills the cache only: what is mapped is the fault window's affair.
+const readahead = 64 << 10

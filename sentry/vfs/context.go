@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"fmt"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -16,55 +17,188 @@ type Where struct {
 	Caller Caller
 }
 
-// Context is where paths of a process start: root, working directory, umask. It
-// is safe for concurrent use; CLONE_FS shares it.
+// Context is where paths of a process start: working directory, umask. It is safe
+// for concurrent use; CLONE_FS shares it.
 type Context struct {
 	tree *Tree
 
 	mu    sync.Mutex
-	cwd   string // real: absolute, clean, free of symbolic links
+	cwd   string // real; "" is the root
 	umask uint32
 }
 
 // NewContext returns a Context whose working directory is cwd, an absolute path:
 // ENOENT, ENOTDIR, EACCES as chdir(2).
-func (t *Tree) NewContext(cwd string) (*Context, error) { panic("vfs: unwritten") }
+func (t *Tree) NewContext(cwd string) (*Context, error) {
+	c := &Context{tree: t, umask: 0o022}
+	if err := c.Chdir(Where{Path: cwd}); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
 
 // Tree returns the tree that the paths lie in.
 func (c *Context) Tree() *Tree { return c.tree }
 
 // Fork returns a copy.
-func (c *Context) Fork() *Context { panic("vfs: unwritten") }
+func (c *Context) Fork() *Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return &Context{tree: c.tree, cwd: c.cwd, umask: c.umask}
+}
 
 // Cwd returns the working directory as getcwd(2) shows it.
-func (c *Context) Cwd() string { panic("vfs: unwritten") }
+func (c *Context) Cwd() string { return display(c.real()) }
 
-// Chdir changes the working directory. With an empty path it goes to w.At (fchdir).
-func (c *Context) Chdir(w Where) error { panic("vfs: unwritten") }
+func (c *Context) real() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cwd
+}
 
 // Umask sets the mask and returns the old one.
-func (c *Context) Umask(mask uint32) uint32 { panic("vfs: unwritten") }
+func (c *Context) Umask(mask uint32) uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.umask
+	c.umask = mask & 0o777
+	return old
+}
 
-// Open is openat(2): flags are O_*, mode counts where a file is made. The caller
-// owns the Description's one reference. O_CLOEXEC is the descriptor's affair.
-func (c *Context) Open(w Where, flags int, mode uint32) (*Description, error) {
-	panic("vfs: unwritten")
+// find follows w.Path. An empty one is ENOENT, or with emptyOK w.At itself.
+func (c *Context) find(w Where, follow, emptyOK bool) (found, error) {
+	if w.Path == "" && emptyOK && w.At != nil {
+		w.At.IncRef()
+		return found{node: openNode{w.At}, fs: w.At.fs, path: w.At.path}, nil
+	}
+	if w.Path == "" && emptyOK {
+		w.Path = "."
+	}
+	from, err := c.start(w)
+	if err != nil {
+		return found{}, err
+	}
+	return c.tree.find(from, w.Path, w.Caller, follow)
+}
+
+// start returns the real directory that w.Path starts from.
+func (c *Context) start(w Where) (string, error) {
+	switch {
+	case w.Path != "" && w.Path[0] == '/':
+		return "", nil
+	case w.At == nil:
+		return c.real(), nil
+	}
+	st, err := w.At.Stat()
+	if err != nil {
+		return "", err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || w.At.fs == nil {
+		return "", fmt.Errorf("%s from %s: %w", quote(w.Path), w.At.path, unix.ENOTDIR)
+	}
+	if w.At.path == "/" {
+		return "", nil
+	}
+	return w.At.path, nil
+}
+
+// Chdir changes the working directory. With an empty path it goes to w.At (fchdir).
+func (c *Context) Chdir(w Where) error {
+	f, err := c.find(w, true, w.At != nil)
+	if err != nil {
+		return fmt.Errorf("chdir %w", err)
+	}
+	defer f.node.Close()
+	st, err := f.node.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return fmt.Errorf("chdir %s: %w", quote(w.Path), unix.ENOTDIR)
+	}
+	if err := f.node.Access(unix.X_OK); err != nil {
+		return fmt.Errorf("chdir %s: %w", quote(w.Path), err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cwd = f.path
+	if c.cwd == "/" {
+		c.cwd = ""
+	}
+	return nil
 }
 
 // Stat is newfstatat(2): flags are AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH,
 // AT_NO_AUTOMOUNT, else EINVAL.
-func (c *Context) Stat(w Where, flags int) (unix.Stat_t, error) { panic("vfs: unwritten") }
+func (c *Context) Stat(w Where, flags int) (unix.Stat_t, error) {
+	const known = unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH | unix.AT_NO_AUTOMOUNT
+	if flags&^known != 0 {
+		return unix.Stat_t{}, fmt.Errorf("stat: %w: flags %#x", unix.EINVAL, flags)
+	}
+	f, err := c.find(w, flags&unix.AT_SYMLINK_NOFOLLOW == 0, flags&unix.AT_EMPTY_PATH != 0)
+	if err != nil {
+		return unix.Stat_t{}, fmt.Errorf("stat %w", err)
+	}
+	defer f.node.Close()
+	return f.node.Stat()
+}
 
-// Statfs is statfs(2).
-func (c *Context) Statfs(w Where) (unix.Statfs_t, error) { panic("vfs: unwritten") }
+// Statfs is statfs(2); with an empty path it is fstatfs(2) of w.At.
+func (c *Context) Statfs(w Where) (unix.Statfs_t, error) {
+	if w.Path == "" && w.At != nil {
+		return w.At.Statfs()
+	}
+	f, err := c.find(w, true, false)
+	if err != nil {
+		return unix.Statfs_t{}, fmt.Errorf("statfs %w", err)
+	}
+	defer f.node.Close()
+	if f.fs == nil {
+		return unix.Statfs_t{}, fmt.Errorf("statfs %s: %w: it lies in no file system", quote(w.Path), unix.ENOSYS)
+	}
+	return f.fs.Statfs()
+}
 
-// Readlink is readlinkat(2), not cut: EINVAL if w is no symbolic link.
-func (c *Context) Readlink(w Where) (string, error) { panic("vfs: unwritten") }
+// Readlink is readlinkat(2), not cut: EINVAL if w is no symbolic link. An empty
+// path is the link w.At, opened with O_PATH|O_NOFOLLOW.
+func (c *Context) Readlink(w Where) (string, error) {
+	f, err := c.find(w, false, w.At != nil)
+	if err != nil {
+		return "", fmt.Errorf("readlink %w", err)
+	}
+	defer f.node.Close()
+	text, err := f.node.Readlink()
+	if err != nil {
+		return "", fmt.Errorf("readlink %s: %w", quote(w.Path), err)
+	}
+	return text, nil
+}
 
-// Access is faccessat2(2): mode is R_OK|W_OK|X_OK or F_OK, flags
-// AT_EACCESS, AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, else EINVAL.
-func (c *Context) Access(w Where, mode uint32, flags int) error { panic("vfs: unwritten") }
+// Access is faccessat2(2): mode is R_OK|W_OK|X_OK or F_OK, flags are AT_EACCESS,
+// AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, else EINVAL.
+func (c *Context) Access(w Where, mode uint32, flags int) error {
+	const known = unix.AT_EACCESS | unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH
+	if mode&^7 != 0 || flags&^known != 0 {
+		return fmt.Errorf("access: %w: mode %#x, flags %#x", unix.EINVAL, mode, flags)
+	}
+	f, err := c.find(w, flags&unix.AT_SYMLINK_NOFOLLOW == 0, flags&unix.AT_EMPTY_PATH != 0)
+	if err != nil {
+		return fmt.Errorf("access %w", err)
+	}
+	defer f.node.Close()
+	if err := f.node.Access(mode); err != nil {
+		return fmt.Errorf("access %s: %w", quote(w.Path), err)
+	}
+	return nil
+}
 
-// OpenProgram opens what execve(2) would run: a regular file that may be
-// executed, else EACCES.
-func (c *Context) OpenProgram(w Where) (*Program, error) { panic("vfs: unwritten") }
+// Refuse says why nothing at w can be changed: the error that finding it meets,
+// else EROFS. It is the answer of calls that would change a read-only tree.
+func (c *Context) Refuse(w Where, follow bool) error {
+	f, err := c.find(w, follow, false)
+	if err != nil {
+		return err
+	}
+	f.node.Close()
+	return fmt.Errorf("%s: %w: the tree is read-only", quote(w.Path), unix.EROFS)
+}

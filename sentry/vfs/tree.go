@@ -1,6 +1,14 @@
 package vfs
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
 
 // FS is a file system that can be mounted in a Tree. Its paths are relative to
 // its root and clean: no empty, "." or ".." components; "" is the root itself.
@@ -21,7 +29,8 @@ type Node interface {
 	// Access says whether the file may be used so: R_OK|W_OK|X_OK.
 	Access(mode uint32) error
 	// Open opens the file: flags are O_*. EROFS for writing where that is not
-	// possible, ENXIO for sockets and devices that are not ours.
+	// possible, ENXIO for sockets and devices that are not ours. The node stays
+	// the caller's.
 	Open(flags int) (File, error)
 	Close()
 }
@@ -45,6 +54,7 @@ type Jumper interface{ Jump() *Description }
 //	tree.Mount("/proc", procfs.New(kernel))
 type Tree struct {
 	mounts []mount // deepest first
+	inodes atomic.Uint64
 }
 
 type mount struct {
@@ -57,4 +67,221 @@ func NewTree(root FS) *Tree { return &Tree{mounts: []mount{{"", root}}} }
 
 // Mount puts fs at the absolute path at, over what is there: at need not exist
 // below. All mounts are made before guests run.
-func (t *Tree) Mount(at string, fs FS) { panic("vfs: unwritten") }
+func (t *Tree) Mount(at string, fs FS) {
+	at = strings.TrimSuffix(path.Clean("/"+at), "/")
+	t.mounts = append(t.mounts, mount{at, fs})
+	slices.SortStableFunc(t.mounts, func(a, b mount) int { return len(b.at) - len(a.at) })
+}
+
+// NewInode returns a number for a file that lies in no file system: a pipe's.
+func (t *Tree) NewInode() uint64 { return t.inodes.Add(1) }
+
+// mounted returns the file system that the real path full ("" is the root) lies
+// in, and its path there.
+func (t *Tree) mounted(full string) (FS, string) {
+	for _, m := range t.mounts {
+		if full == m.at {
+			return m.fs, ""
+		}
+		if strings.HasPrefix(full, m.at+"/") {
+			return m.fs, full[len(m.at)+1:]
+		}
+	}
+	panic("vfs: the path " + full + " is not absolute")
+}
+
+// Bounds of path resolution, Linux's.
+const (
+	maxLinks = 40           // MAXSYMLINKS
+	maxPath  = unix.PathMax // with the NUL that guests end it with
+	maxName  = 255          // NAME_MAX
+	maxWalk  = 64 * maxPath // all text that one resolution may run through
+)
+
+// found is where a path led.
+type found struct {
+	node Node
+	fs   FS     // nil: an open file
+	path string // real: absolute, clean, free of symbolic links
+}
+
+// walk is a resolution under way.
+type walk struct {
+	tree  *Tree
+	who   Caller
+	cur   string   // real path of the directory that rest starts from; "" is the root
+	rest  []string // components that are left; never "" or "."
+	dir   bool     // the end must be a directory: the path ended in a slash or a dot
+	links int
+	text  int
+}
+
+// find follows name from the real directory from ("" is the root). follow says
+// whether a symbolic link at the end is followed.
+func (t *Tree) find(from, name string, who Caller, follow bool) (found, error) {
+	w := &walk{tree: t, who: who, cur: from}
+	f, err := w.run(name, follow)
+	if err != nil {
+		return found{}, fmt.Errorf("%s: %w", quote(name), err)
+	}
+	return f, nil
+}
+
+func (w *walk) run(name string, follow bool) (found, error) {
+	if err := w.prepend(name, nil, true); err != nil {
+		return found{}, err
+	}
+	for {
+		if len(w.rest) > 0 && w.rest[0] == ".." {
+			w.cur = parent(w.cur)
+			w.rest = w.rest[1:]
+			continue
+		}
+		f, err := w.down()
+		if err != nil {
+			return found{}, err
+		}
+		end, err := w.arrive(f, follow)
+		if end || err != nil {
+			if err != nil {
+				f.node.Close()
+				return found{}, err
+			}
+			return w.jumped(f, follow)
+		}
+		f.node.Close()
+	}
+}
+
+// prepend makes text what is to be walked next, before behind. last says that
+// behind is empty, so that text's end is the path's.
+func (w *walk) prepend(text string, behind []string, last bool) error {
+	switch w.text += len(text); {
+	case text == "":
+		return unix.ENOENT
+	case len(text) >= maxPath || w.text > maxWalk:
+		return unix.ENAMETOOLONG
+	case text[0] == '/':
+		w.cur = ""
+	}
+	names := make([]string, 0, strings.Count(text, "/")+1+len(behind))
+	for part := range strings.SplitSeq(text, "/") {
+		if len(part) > maxName {
+			return unix.ENAMETOOLONG
+		}
+		if part != "" && part != "." {
+			names = append(names, part)
+		}
+	}
+	if last && (strings.HasSuffix(text, "/") || text == "." || strings.HasSuffix(text, "/.")) {
+		w.dir = true
+	}
+	w.rest = append(names, behind...)
+	return nil
+}
+
+// down goes as far as one file system leads without a link or "..". What is left
+// is w.rest.
+func (w *walk) down() (found, error) {
+	n := slices.Index(w.rest, "..")
+	if n < 0 {
+		n = len(w.rest)
+	}
+	full := w.cur
+	if n > 0 {
+		full += "/" + strings.Join(w.rest[:n], "/")
+	}
+	fs, rel := w.tree.mounted(full)
+	node, left, err := fs.Walk(rel, w.who)
+	if err != nil {
+		return found{}, err
+	}
+	behind := w.rest[n:]
+	if left != "" {
+		full = strings.TrimSuffix(full, "/"+left)
+		behind = append(strings.Split(left, "/"), behind...)
+	}
+	w.rest = behind
+	return found{node, fs, full}, nil
+}
+
+// arrive looks at where down came to: true if that is the end, else the walk goes
+// on from there.
+func (w *walk) arrive(f found, follow bool) (bool, error) {
+	st, err := f.node.Stat()
+	if err != nil {
+		return false, err
+	}
+	last := len(w.rest) == 0
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
+		if last && !follow && !w.dir {
+			return true, nil
+		}
+		return w.link(f)
+	case unix.S_IFDIR:
+		w.cur = f.path
+		return last, nil
+	}
+	if !last || w.dir {
+		return false, fmt.Errorf("%w: %s is no directory", unix.ENOTDIR, display(f.path))
+	}
+	return true, nil
+}
+
+// link follows the link f: true if it leads to an open file, which is the end.
+func (w *walk) link(f found) (bool, error) {
+	if w.links++; w.links > maxLinks {
+		return false, fmt.Errorf("%w: more than %d symbolic links", unix.ELOOP, maxLinks)
+	}
+	last := len(w.rest) == 0
+	if j, ok := f.node.(Jumper); ok {
+		if d := j.Jump(); d != nil {
+			defer func() { _ = d.DecRef() }()
+			if last && !w.dir {
+				return true, nil
+			}
+			return false, fmt.Errorf("%w: %s is no directory", unix.ENOTDIR, display(f.path))
+		}
+	}
+	text, err := f.node.Readlink()
+	if err != nil {
+		return false, err
+	}
+	w.cur = parent(f.path)
+	return false, w.prepend(text, w.rest, last)
+}
+
+// jumped replaces f by the open file that it leads to, if it is a Jumper that was
+// followed.
+func (w *walk) jumped(f found, follow bool) (found, error) {
+	j, ok := f.node.(Jumper)
+	if !ok || !follow {
+		return f, nil
+	}
+	d := j.Jump()
+	if d == nil {
+		return f, nil
+	}
+	f.node.Close()
+	return found{node: openNode{d}, path: d.Path()}, nil
+}
+
+// parent returns the directory that the real path p lies in; the root's is itself.
+func parent(p string) string { return p[:max(strings.LastIndexByte(p, '/'), 0)] }
+
+// display returns the real path p as people know it.
+func display(p string) string {
+	if p == "" {
+		return "/"
+	}
+	return p
+}
+
+// quote keeps a guest's path harmless in a message.
+func quote(p string) string {
+	if len(p) > 200 {
+		p = p[:200] + "…"
+	}
+	return fmt.Sprintf("%q", p)
+}

@@ -1,22 +1,85 @@
-// Package devfs is /dev: null, zero, full, random, urandom, tty-less.
+// Package devfs is /dev: null, zero, full, random, urandom, links to the
+// descriptors, and a tty that nobody has.
 package devfs
 
 import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/sentry/vfs"
+	"mmsh.dev/mmsh/sentry/vfs/synth"
 )
 
-// FS is /dev.
-type FS struct{}
+// device is devtmpfs's in st_dev: an anonymous one.
+var device = unix.Mkdev(0, 6)
 
-// New returns /dev.
-func New() *FS { return &FS{} }
+// FS is /dev.
+type FS struct {
+	// Random is what random and urandom give.
+	Random io.Reader
+}
+
+// New returns /dev with the host's random numbers.
+func New() *FS { return &FS{Random: rand.Reader} }
+
+// links are the symbolic links by name.
+var links = []struct{ name, text string }{
+	{"fd", "/proc/self/fd"},
+	{"stdin", "/proc/self/fd/0"},
+	{"stdout", "/proc/self/fd/1"},
+	{"stderr", "/proc/self/fd/2"},
+}
 
 // Walk implements vfs.FS.
-func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
-	panic("devfs: unwritten")
+func (fs *FS) Walk(path string, _ vfs.Caller) (vfs.Node, string, error) {
+	name, rest, deeper := strings.Cut(path, "/")
+	if name == "" {
+		return fs.root(), "", nil
+	}
+	for i, l := range links {
+		if l.name == name {
+			text := func() (string, error) { return l.text, nil }
+			return &synth.Link{Attr: attr(linkInode(i), 0o777), Text: text}, rest, nil
+		}
+	}
+	for i := range kinds {
+		if kinds[i].name != name {
+			continue
+		}
+		if deeper {
+			return nil, "", fmt.Errorf("%w: /dev/%s is no directory", unix.ENOTDIR, name)
+		}
+		return &node{attr(kindInode(i), 0o666), fs, &kinds[i]}, "", nil
+	}
+	return nil, "", unix.ENOENT
 }
 
 // Statfs implements vfs.FS.
-func (fs *FS) Statfs() (unix.Statfs_t, error) { panic("devfs: unwritten") }
+func (fs *FS) Statfs() (unix.Statfs_t, error) {
+	return unix.Statfs_t{Type: unix.TMPFS_MAGIC, Bsize: 4096, Frsize: 4096, Namelen: 255}, nil
+}
+
+func (fs *FS) root() *synth.Dir {
+	list := func() ([]vfs.Dirent, error) {
+		var all []vfs.Dirent
+		for i, l := range links {
+			all = append(all, vfs.Dirent{Name: l.name, Inode: linkInode(i), Type: unix.DT_LNK})
+		}
+		for i, k := range kinds {
+			all = append(all, vfs.Dirent{Name: k.name, Inode: kindInode(i), Type: unix.DT_CHR})
+		}
+		return all, nil
+	}
+	return &synth.Dir{Attr: attr(1, 0o755), Parent: 1, List: list}
+}
+
+func linkInode(i int) uint64 { return uint64(2 + i) }
+func kindInode(i int) uint64 { return uint64(2 + len(links) + i) }
+
+func attr(ino uint64, mode uint32) synth.Attr {
+	return synth.Attr{Dev: device, Ino: ino, Mode: mode}
+}

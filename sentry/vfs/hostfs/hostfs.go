@@ -6,6 +6,10 @@
 package hostfs
 
 import (
+	"errors"
+	"fmt"
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/mm/pagecache"
@@ -14,20 +18,89 @@ import (
 
 // FS is a directory of the host.
 type FS struct {
-	_ [0]func()
+	root  int // O_PATH
+	cache *pagecache.Cache
 }
 
 // New returns the host's directory dir as a file system whose files are mapped
 // through cache.
-func New(dir string, cache *pagecache.Cache) (*FS, error) { panic("hostfs: unwritten") }
+func New(dir string, cache *pagecache.Cache) (*FS, error) {
+	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("root directory %s: %w", dir, err)
+	}
+	fs := &FS{root, cache}
+	fd, err := fs.handle("")
+	if err != nil {
+		_ = unix.Close(root)
+		return nil, fmt.Errorf("root directory %s: openat2: %w", dir, err)
+	}
+	_ = unix.Close(fd)
+	return fs, nil
+}
 
 // Close gives the root's handle back. Open files stay.
-func (fs *FS) Close() error { panic("hostfs: unwritten") }
+func (fs *FS) Close() error { return unix.Close(fs.root) }
 
 // Walk implements vfs.FS.
-func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
-	panic("hostfs: unwritten")
+func (fs *FS) Walk(path string, _ vfs.Caller) (vfs.Node, string, error) {
+	fd, err := fs.handle(path)
+	if err == nil {
+		return &node{fs, fd, path}, "", nil
+	}
+	if !errors.Is(err, unix.ELOOP) {
+		return nil, "", err
+	}
+	return fs.firstLink(path)
+}
+
+// handle opens path, which may name a symbolic link but not lead through one:
+// that is ELOOP.
+func (fs *FS) handle(path string) (int, error) {
+	if path == "" {
+		path = "."
+	}
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(fs.root, path, &how)
+		if err != unix.EINTR && err != unix.EAGAIN {
+			return fd, err
+		}
+	}
+}
+
+// firstLink returns the first symbolic link on path, and what of path is behind it.
+func (fs *FS) firstLink(path string) (vfs.Node, string, error) {
+	for end := 0; end < len(path); end++ {
+		if n := strings.IndexByte(path[end:], '/'); n >= 0 {
+			end += n
+		} else {
+			end = len(path)
+		}
+		fd, err := fs.handle(path[:end])
+		if err != nil {
+			return nil, "", err
+		}
+		n := &node{fs, fd, path[:end]}
+		st, err := n.Stat()
+		if err == nil && st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			return n, strings.TrimPrefix(path[end:], "/"), nil
+		}
+		if err != nil || end == len(path) { // the link is gone meanwhile
+			return n, "", err
+		}
+		n.Close()
+	}
+	return nil, "", unix.ENOENT
 }
 
 // Statfs implements vfs.FS.
-func (fs *FS) Statfs() (unix.Statfs_t, error) { panic("hostfs: unwritten") }
+func (fs *FS) Statfs() (unix.Statfs_t, error) {
+	var st unix.Statfs_t
+	err := unix.Fstatfs(fs.root, &st)
+	st.Flags |= unix.ST_RDONLY
+	return st, err
+}

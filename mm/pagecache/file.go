@@ -1,0 +1,227 @@
+package pagecache
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/memmap/safemem"
+	"mmsh.dev/mmsh/memmap/segment"
+)
+
+// File is a file's pages. It is counted: opens and identities are its users. It
+// implements memmap.Mappable.
+type File struct {
+	cache   *Cache
+	key     Key
+	backing Backing
+	users   int // Cache.mu
+
+	mapsMu sync.Mutex
+	maps   memmap.MappingSet
+
+	dataMu sync.RWMutex
+	pages  segment.Set[memmap.MappableOffset, frame]
+}
+
+// frame is where a run of cached pages begins in the MemoryFile. The set owns one
+// reference on each page.
+type frame memmap.FileOffset
+
+// Merge implements segment.Value: runs that continue in the MemoryFile are one.
+func (f frame) Merge(a, _ segment.Range[memmap.MappableOffset], next frame) (frame, bool) {
+	return f, uint64(f)+a.Length() == uint64(next)
+}
+
+// Split implements segment.Value.
+func (f frame) Split(r segment.Range[memmap.MappableOffset], at memmap.MappableOffset) (frame, frame) {
+	return f, f + frame(at-r.Start)
+}
+
+// fileRange returns where the part r of seg lies in the MemoryFile.
+func fileRange(seg segment.Segment[memmap.MappableOffset, frame], r memmap.MappableRange) memmap.FileRange {
+	start := memmap.FileOffset(seg.Value) + memmap.FileOffset(r.Start-seg.Start)
+	return memmap.FileRange{Start: start, End: start + memmap.FileOffset(r.Length())}
+}
+
+// everything is all offsets that pages can have.
+var everything = memmap.MappableRange{Start: 0, End: 1<<63 - memmap.PageSize}
+
+// IncRef adds a user.
+func (f *File) IncRef() {
+	f.cache.mu.Lock()
+	defer f.cache.mu.Unlock()
+	if f.users <= 0 {
+		panic("pagecache: reference to a released file")
+	}
+	f.users++
+}
+
+// DecRef drops a user. With the last one all pages are given back and the Backing
+// is closed.
+func (f *File) DecRef() error { return f.cache.release(f) }
+
+// Key returns what tells f from other files.
+func (f *File) Key() Key { return f.key }
+
+// Backing returns where the bytes live. It is f's.
+func (f *File) Backing() Backing { return f.backing }
+
+// Cached returns how many bytes of f are cached.
+func (f *File) Cached() uint64 {
+	f.dataMu.RLock()
+	defer f.dataMu.RUnlock()
+	return f.pages.Span()
+}
+
+// AddMapping implements memmap.Mappable. Shared mappings that may be written are
+// EACCES: the file is open for reading.
+func (f *File) AddMapping(ms memmap.MappingSpace, ar memmap.AddrRange, offset memmap.MappableOffset, writable bool) error {
+	if writable {
+		return fmt.Errorf("shared writable mapping: %w: the file is open for reading only", unix.EACCES)
+	}
+	f.mapsMu.Lock()
+	defer f.mapsMu.Unlock()
+	f.maps.AddMapping(ms, ar, offset, writable)
+	return nil
+}
+
+// RemoveMapping implements memmap.Mappable. The pages stay for the next user.
+func (f *File) RemoveMapping(ms memmap.MappingSpace, ar memmap.AddrRange, offset memmap.MappableOffset, writable bool) {
+	f.mapsMu.Lock()
+	defer f.mapsMu.Unlock()
+	f.maps.RemoveMapping(ms, ar, offset, writable)
+}
+
+// CopyMapping implements memmap.Mappable.
+func (f *File) CopyMapping(ms memmap.MappingSpace, _, dst memmap.AddrRange, offset memmap.MappableOffset, writable bool) error {
+	return f.AddMapping(ms, dst, offset, writable)
+}
+
+// Translate implements memmap.Mappable. Pages wholly beyond the file's end, and
+// pages that cannot be read, are a *memmap.BusError.
+func (f *File) Translate(required, optional memmap.MappableRange, at memmap.AccessType) ([]memmap.Translation, error) {
+	if at.Write {
+		return nil, &memmap.BusError{Err: fmt.Errorf("%w: the file is open for reading only", unix.EROFS)}
+	}
+	f.dataMu.Lock()
+	defer f.dataMu.Unlock()
+	end, err := f.pageEnd()
+	if err != nil {
+		return nil, &memmap.BusError{Err: err}
+	}
+	if required.Start >= end {
+		return nil, beyondEnd()
+	}
+	inFile := memmap.MappableRange{End: end}
+	wanted, optional := required.Intersect(inFile), optional.Intersect(inFile)
+	fillErr := f.fill(wanted, end)
+	ts := f.translations(wanted, optional)
+	reached := required.Start
+	if len(ts) > 0 {
+		reached = ts[len(ts)-1].Source.End
+	}
+	switch {
+	case reached >= required.End:
+		return ts, nil
+	case reached < wanted.End && fillErr != nil && !errors.Is(fillErr, io.EOF):
+		return ts, &memmap.BusError{Err: fillErr}
+	}
+	return ts, beyondEnd()
+}
+
+func beyondEnd() error {
+	return &memmap.BusError{Err: fmt.Errorf("beyond the file's end: %w", io.EOF)}
+}
+
+// pageEnd returns the end of the file's last page.
+func (f *File) pageEnd() (memmap.MappableOffset, error) {
+	size, err := f.backing.Size()
+	if err != nil {
+		return 0, err
+	}
+	end, ok := memmap.PageRoundUp(size)
+	if !ok {
+		return 0, fmt.Errorf("%w: size %#x", unix.EFBIG, size)
+	}
+	return memmap.MappableOffset(end), nil
+}
+
+// translations returns what is cached from required.Start on without a hole, as
+// far as segments that begin before required.End reach, within optional. dataMu
+// is held.
+func (f *File) translations(required, optional memmap.MappableRange) []memmap.Translation {
+	var ts []memmap.Translation
+	next := required.Start
+	for seg := range f.pages.In(required) {
+		if seg.Start > next {
+			break
+		}
+		source := seg.Intersect(optional)
+		ts = append(ts, memmap.Translation{
+			Source: source,
+			File:   f.cache.mem,
+			Offset: fileRange(seg, source).Start,
+			Perms:  memmap.ReadExecute,
+		})
+		next = source.End
+	}
+	return ts
+}
+
+// ReadAt reads at off: cached pages as they are mapped, the rest from the Backing
+// without caching it. At the end it returns fewer bytes and no error.
+func (f *File) ReadAt(p []byte, off uint64) (int, error) {
+	f.dataMu.RLock()
+	defer f.dataMu.RUnlock()
+	done := 0
+	for done < len(p) {
+		n, err := f.readPiece(p[done:], off+uint64(done))
+		done += n
+		if err != nil && !errors.Is(err, io.EOF) {
+			return done, err
+		}
+		if n == 0 || err != nil {
+			break
+		}
+	}
+	return done, nil
+}
+
+// readPiece reads from the cached run at off, or up to the next one from the
+// Backing. dataMu is held.
+func (f *File) readPiece(p []byte, off uint64) (int, error) {
+	at := memmap.MappableOffset(off)
+	seg, ok := f.pages.LowerBound(at)
+	if ok && seg.Contains(at) {
+		return f.readCached(p, off, seg)
+	}
+	if ok {
+		p = p[:min(uint64(len(p)), uint64(seg.Start-at))]
+	}
+	n, err := f.backing.ReadToBlocksAt(safemem.Of(p), off)
+	return int(n), err
+}
+
+// readCached reads from seg, which contains off, up to its end or the file's.
+func (f *File) readCached(p []byte, off uint64, seg segment.Segment[memmap.MappableOffset, frame]) (int, error) {
+	size, err := f.backing.Size()
+	if err != nil {
+		return 0, err
+	}
+	if off >= size {
+		return 0, io.EOF
+	}
+	p = p[:min(uint64(len(p)), uint64(seg.End)-off, size-off)]
+	pages := memmap.MappableRange{Start: memmap.MappableOffset(off) &^ (memmap.PageSize - 1), End: seg.End}
+	src, err := f.cache.mem.MapInternal(fileRange(seg, pages), memmap.Read)
+	if err != nil {
+		return 0, err
+	}
+	n, err := safemem.Copy(safemem.Of(p), src.DropFirst(off%memmap.PageSize))
+	return int(n), err
+}

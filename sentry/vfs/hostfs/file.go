@@ -1,0 +1,97 @@
+package hostfs
+
+import (
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap/safemem"
+	"mmsh.dev/mmsh/mm/pagecache"
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+// file is a regular file of the host, open for reading. Opens of one file share
+// its pages and the host's descriptor.
+type file struct {
+	*pagecache.Handle // ConfigureMMap, Release
+	fs                *FS
+}
+
+// openFile makes a file of fd, which it takes over.
+func openFile(fs *FS, fd int, name string) (vfs.File, error) {
+	st, err := stat(fd)
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	pages := fs.cache.Open(keyOf(&st), backing(fd))
+	return &file{pagecache.NewHandle(pages, name), fs}, nil
+}
+
+func (f *file) fd() int { return int(f.File().Backing().(backing)) }
+
+func (f *file) Stat() (unix.Stat_t, error) { return stat(f.fd()) }
+func (f *file) Seekable() bool             { return true }
+
+func (f *file) PRead(p []byte, off int64) (int, error) { return f.File().ReadAt(p, uint64(off)) }
+
+func (f *file) PWrite([]byte, int64) (int, error) {
+	return 0, fmt.Errorf("%w: the tree is read-only", unix.EROFS)
+}
+
+// SeekFrom implements vfs.Seeker: the host knows the holes.
+func (f *file) SeekFrom(pos, off int64, whence int) (int64, error) {
+	if whence == unix.SEEK_DATA || whence == unix.SEEK_HOLE {
+		return unix.Seek(f.fd(), off, whence)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return vfs.SeekIn(off, whence, pos, st.Size)
+}
+
+// Reopen implements vfs.Reopener.
+func (f *file) Reopen(flags int) (vfs.File, error) {
+	n := node{f.fs, f.fd(), f.Name()[1:]}
+	return n.openFile(flags)
+}
+
+// backing is a host descriptor as a pagecache.Backing.
+type backing int
+
+func (b backing) Close() error { return unix.Close(int(b)) }
+
+func (b backing) Size() (uint64, error) {
+	st, err := stat(int(b))
+	return uint64(st.Size), err
+}
+
+func (b backing) ReadToBlocksAt(dsts safemem.Seq, off uint64) (uint64, error) {
+	done := uint64(0)
+	for ; !dsts.IsEmpty(); dsts = dsts.DropFirst(uint64(len(dsts.Head()))) {
+		n, err := b.read(dsts.Head(), off+done)
+		done += uint64(n)
+		if err != nil {
+			return done, err
+		}
+		if n < len(dsts.Head()) {
+			break
+		}
+	}
+	if done == 0 && !dsts.IsEmpty() {
+		return 0, io.EOF
+	}
+	return done, nil
+}
+
+// read is pread64 once, over signals.
+func (b backing) read(p []byte, off uint64) (int, error) {
+	for {
+		n, err := unix.Pread(int(b), p, int64(off))
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
