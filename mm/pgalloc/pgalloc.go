@@ -3,13 +3,23 @@
 //
 // Placement is synchronous and deterministic: no goroutine decides it, freed
 // pages can be used again at once, and the same calls give the same offsets.
+//
+// pgalloc.go is the file as a whole; allocate.go how pages are chosen, filled and
+// made zero again; refs.go how they are counted; mapping.go how the sandbox
+// itself sees them; zero.go the zero page, which is no part of the file.
 package pgalloc
 
 import (
-	"iter"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/memmap/safemem"
+	"mmsh.dev/mmsh/memmap/segment"
 )
 
 // Kind is what a page is used for; accounting is by kind.
@@ -23,6 +33,10 @@ const (
 	System                // the sandbox's own: vdso, rings
 )
 
+func (k Kind) String() string {
+	return [...]string{Anonymous: "anonymous", PageCache: "page cache", Shmem: "shmem", System: "system"}[k]
+}
+
 // Options of a MemoryFile.
 type Options struct {
 	Limit uint64 // most bytes that may be allocated; 0 is no limit
@@ -31,104 +45,125 @@ type Options struct {
 // MemoryFile implements memmap.File. It is safe for concurrent use; its lock is
 // a leaf.
 type MemoryFile struct {
-	_ [0]func()
+	fd int
+
+	// chunks is replaced, under mu, when the file grows; reading it takes no lock.
+	chunks atomic.Pointer[[]*chunk]
+
+	mu sync.Mutex
+	// free holds the pages of the file that are not allocated.
+	free segment.GapIndex[memmap.FileOffset]
+	// stale holds those free pages that may not read as zeroes: what was freed and
+	// neither used again nor given back to the host. staleBytes is their sum.
+	stale      segment.GapIndex[memmap.FileOffset]
+	staleBytes uint64
+
+	allocated [System + 1]uint64 // bytes
+	limit     uint64             // 0: none
+	failAfter int                // 0: never
 }
 
 // New makes an empty MemoryFile.
-func New(o Options) (*MemoryFile, error) { panic("pgalloc: unwritten") }
+func New(o Options) (*MemoryFile, error) {
+	const name = "mmsh-memory"
+	// Nobody may execve the file's text; mapping it executable is another matter.
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // before Linux 6.3
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("memory file: memfd_create: %w", err)
+	}
+	// A stub holds the descriptor too: let nobody take pages from under our mappings.
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("memory file: sealing: %w", err)
+	}
+	f := &MemoryFile{fd: fd, limit: o.Limit}
+	f.chunks.Store(new([]*chunk))
+	return f, nil
+}
 
 // Close gives all back to the host. It returns an error that names what is still
-// allocated, if anything is.
-func (f *MemoryFile) Close() error { panic("pgalloc: unwritten") }
-
-// Allocate returns n bytes (whole pages) of zeroes with one reference a page,
-// owned by the caller. near, if not zero, is the File offset that the caller
-// would like the range to end at, so that host mappings merge. ENOMEM: over the
-// limit.
-func (f *MemoryFile) Allocate(n uint64, kind Kind, near memmap.FileOffset) (memmap.FileRange, error) {
-	panic("pgalloc: unwritten")
+// allocated, if anything is. No method may be called afterwards, and memory that
+// MapInternal returned is gone.
+func (f *MemoryFile) Close() error {
+	leaks := f.leaks()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	errs := []error{leaks}
+	for _, c := range *f.chunks.Load() {
+		errs = append(errs, c.unmap())
+	}
+	f.chunks.Store(new([]*chunk))
+	errs = append(errs, unix.Close(f.fd))
+	f.fd = -1
+	return errors.Join(errs...)
 }
 
-// AllocateCopy is Allocate of src's length filled from src. A fault in src is a
-// *memmap.BusError and the whole pages copied before it are returned with it.
-func (f *MemoryFile) AllocateCopy(src safemem.Seq, kind Kind, near memmap.FileOffset) (memmap.FileRange, error) {
-	panic("pgalloc: unwritten")
-}
-
-// AllocateFill is Allocate of n bytes filled by r until r is short or fails. The
-// rest of the last page touched is zero; whole pages that r did not reach are
-// given back. It returns what was kept (perhaps empty) and r's error.
-func (f *MemoryFile) AllocateFill(n uint64, kind Kind, r safemem.Reader) (memmap.FileRange, error) {
-	panic("pgalloc: unwritten")
-}
-
-// IncRef takes a reference on each page of fr; all must be allocated.
-func (f *MemoryFile) IncRef(fr memmap.FileRange) { panic("pgalloc: unwritten") }
-
-// DecRef drops a reference on each page of fr. Pages without references are free
-// at once.
-func (f *MemoryFile) DecRef(fr memmap.FileRange) { panic("pgalloc: unwritten") }
-
-// HasUniqueRef reports whether every page of fr has exactly one reference.
-func (f *MemoryFile) HasUniqueRef(fr memmap.FileRange) bool { panic("pgalloc: unwritten") }
-
-// UniqueRun returns the longest prefix of fr in which either every page has
-// exactly one reference (unique) or none has.
-func (f *MemoryFile) UniqueRun(fr memmap.FileRange) (run memmap.FileRange, unique bool) {
-	panic("pgalloc: unwritten")
-}
-
-// Usage is a run of pages with the same kind and reference count.
-type Usage struct {
-	memmap.FileRange
-	Kind Kind
-	Refs uint32
-}
-
-// Refs iterates, over a snapshot, the allocated runs that overlap fr, clipped to it.
-func (f *MemoryFile) Refs(fr memmap.FileRange) iter.Seq[Usage] { panic("pgalloc: unwritten") }
-
-// Decommit gives the host the memory behind fr back: its bytes become zero. All
-// pages must have exactly one reference.
-func (f *MemoryFile) Decommit(fr memmap.FileRange) error { panic("pgalloc: unwritten") }
-
-// MapInternal implements memmap.File. Execute is EACCES.
-func (f *MemoryFile) MapInternal(fr memmap.FileRange, at memmap.AccessType) (safemem.Seq, error) {
-	panic("pgalloc: unwritten")
+// leaks returns an error that names what is allocated, nil if nothing is.
+func (f *MemoryFile) leaks() error {
+	const most = 8 // runs that are named
+	var runs []string
+	n := 0
+	for u := range f.Refs(memmap.FileRange{End: f.size()}) {
+		if n++; n <= most {
+			runs = append(runs, fmt.Sprintf("%v %v with %d references", u.FileRange, u.Kind, u.Refs))
+		}
+	}
+	switch {
+	case n == 0:
+		return nil
+	case n > most:
+		runs = append(runs, fmt.Sprintf("and %d more", n-most))
+	}
+	return fmt.Errorf("memory file: still allocated at its end: %s", strings.Join(runs, ", "))
 }
 
 // FD implements memmap.File.
-func (f *MemoryFile) FD() int { panic("pgalloc: unwritten") }
+func (f *MemoryFile) FD() int { return f.fd }
 
 // Stats is what a MemoryFile holds, in bytes.
 type Stats struct {
 	Allocated [System + 1]uint64 // by Kind
 	Total     uint64             // all kinds
 	Limit     uint64             // 0: none
-	FileSize  uint64             // of the memfd
+	FileSize  uint64             // of the memfd, which is sparse
 	HostBytes uint64             // what the host has committed for it (st_blocks)
 }
 
 // Stats returns the current numbers.
-func (f *MemoryFile) Stats() Stats { panic("pgalloc: unwritten") }
+func (f *MemoryFile) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := Stats{Allocated: f.allocated, Total: f.totalLocked(), Limit: f.limit, FileSize: uint64(f.size())}
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err == nil {
+		s.HostBytes = uint64(st.Blocks) * 512
+	}
+	return s
+}
 
-// SetLimit changes the limit; what is over it already stays.
-func (f *MemoryFile) SetLimit(bytes uint64) { panic("pgalloc: unwritten") }
+// totalLocked returns the bytes allocated. f.mu is held.
+func (f *MemoryFile) totalLocked() uint64 {
+	total := uint64(0)
+	for _, n := range f.allocated {
+		total += n
+	}
+	return total
+}
 
-// FailAfter makes the n-th Allocate from now fail with ENOMEM, once; for tests.
-func (f *MemoryFile) FailAfter(n int) { panic("pgalloc: unwritten") }
+// SetLimit changes the limit; what is over it already stays. 0 is no limit.
+func (f *MemoryFile) SetLimit(bytes uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limit = bytes
+}
 
-// Zero is the zero page, as a File of zeroes without end that is never written:
-// every offset reads as zero and references mean nothing. The engine maps it at
-// the File offset equal to the address, so that neighbouring zero pages are one
-// pma and one host mapping however many there are.
-var Zero memmap.File = zeroFile{}
-
-type zeroFile struct{}
-
-func (zeroFile) IncRef(memmap.FileRange) {}
-func (zeroFile) DecRef(memmap.FileRange) {}
-func (zeroFile) FD() int                 { return -1 }
-func (zeroFile) MapInternal(fr memmap.FileRange, at memmap.AccessType) (safemem.Seq, error) {
-	panic("pgalloc: unwritten")
+// FailAfter makes the n-th Allocate from now (the next is the first) fail with
+// ENOMEM, once; 0 undoes it. For tests.
+func (f *MemoryFile) FailAfter(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failAfter = n
 }
