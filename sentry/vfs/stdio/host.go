@@ -1,0 +1,172 @@
+package stdio
+
+import (
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+// hostFile is a file of the host that is not ours to close.
+type hostFile struct{ f *os.File }
+
+// do runs call with the descriptor, which stays open meanwhile.
+func (h hostFile) do(call func(fd int) error) error {
+	conn, err := h.f.SyscallConn()
+	if err != nil {
+		return errno("descriptor", err)
+	}
+	var failed error
+	if err := conn.Control(func(fd uintptr) { failed = call(int(fd)) }); err != nil {
+		return errno("descriptor", err)
+	}
+	return failed
+}
+
+func (h hostFile) Stat() (st unix.Stat_t, err error) {
+	err = h.do(func(fd int) error { return unix.Fstat(fd, &st) })
+	return st, err
+}
+
+func (h hostFile) Seekable() bool { return false }
+func (h hostFile) Release() error { return nil }
+
+// Termios returns the terminal's settings: ENOTTY if it is none.
+func (h hostFile) Termios() (t unix.Termios, err error) {
+	err = h.do(func(fd int) error {
+		got, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err == nil {
+			t = *got
+		}
+		return err
+	})
+	return t, err
+}
+
+// SetTermios changes the terminal's settings at once.
+func (h hostFile) SetTermios(t *unix.Termios) error {
+	return h.do(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETS, t) })
+}
+
+// Winsize returns the terminal's size.
+func (h hostFile) Winsize() (w unix.Winsize, err error) {
+	err = h.do(func(fd int) error {
+		got, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+		if err == nil {
+			w = *got
+		}
+		return err
+	})
+	return w, err
+}
+
+// hostReader is a host file that is read.
+type hostReader struct{ hostFile }
+
+// PRead implements vfs.File: it reads only what is there.
+func (r *hostReader) PRead(p []byte, _ int64) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if r.Ready() == 0 {
+		return 0, vfs.ErrWouldBlock
+	}
+	err = r.do(func(fd int) error {
+		for {
+			k, err := unix.Read(fd, p)
+			if err != unix.EINTR {
+				n = max(k, 0)
+				return err
+			}
+		}
+	})
+	return n, err
+}
+
+func (r *hostReader) PWrite([]byte, int64) (int, error) { return 0, unix.EBADF }
+func (r *hostReader) Reopen(int) (vfs.File, error)      { return r, nil }
+
+// Ready implements vfs.Waiter.
+func (r *hostReader) Ready() (events int16) {
+	err := r.do(func(fd int) error {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
+			return err
+		}
+		events = vfs.PollRead | fds[0].Revents&unix.POLLHUP
+		return nil
+	})
+	if err != nil && err != unix.EINTR {
+		return vfs.PollRead // the read will say why
+	}
+	return events
+}
+
+// Wait implements vfs.Waiter: a goroutine waits for the file, or for the wait to
+// be given up. It takes no byte.
+func (r *hostReader) Wait(events int16) (<-chan struct{}, func()) {
+	if events&vfs.PollRead == 0 || r.Ready() != 0 {
+		return ready(), func() {}
+	}
+	giveUp, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return ready(), func() {} // no wait without it: the caller asks again
+	}
+	came, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		defer close(came)
+		_ = r.do(func(fd int) error { return wait(fd, giveUp) })
+	}()
+	var once sync.Once
+	return came, func() {
+		once.Do(func() {
+			_, _ = unix.Write(giveUp, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			<-gone
+			_ = unix.Close(giveUp)
+		})
+	}
+}
+
+// wait returns when fd can be read or giveUp is written.
+func wait(fd, giveUp int) error {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(giveUp), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// Queued implements vfs.Queued.
+func (r *hostReader) Queued() (n int, err error) {
+	err = r.do(func(fd int) error {
+		n, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
+		return err
+	})
+	return n, err
+}
+
+// hostWriter is a host file that is written.
+type hostWriter struct {
+	hostFile
+	mu sync.Mutex
+}
+
+// PWrite implements vfs.File.
+func (w *hostWriter) PWrite(p []byte, _ int64) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, err := w.f.Write(p)
+	if err != nil {
+		return n, errno("write", err)
+	}
+	return n, nil
+}
+
+func (w *hostWriter) PRead([]byte, int64) (int, error)     { return 0, unix.EBADF }
+func (w *hostWriter) Reopen(int) (vfs.File, error)         { return w, nil }
+func (w *hostWriter) Ready() int16                         { return vfs.PollWrite }
+func (w *hostWriter) Wait(int16) (<-chan struct{}, func()) { return ready(), func() {} }
