@@ -23,6 +23,10 @@ type Context struct {
 	hw    Regs
 	stale bool
 
+	// ghostTF: the host shows a trap flag that is nobody's. It does from when a
+	// guest's own is cleared between two single steps to when the guest runs.
+	ghostTF bool
+
 	// Interrupt sets asked, then kicks if running; Run sets running, then looks
 	// at asked. So one of the two sees the other.
 	asked, running atomic.Bool
@@ -79,6 +83,7 @@ func (c *Context) run(regs *Regs, request int) (platform.Stop, error) {
 	if c.inStub(regs.Rip) {
 		return c.stubFault(regs.Rip), nil
 	}
+	c.ghostTF = request == unix.PTRACE_SYSEMU_SINGLESTEP && regs.Eflags&flagTF == 0 && (c.ghostTF || c.hw.Eflags&flagTF != 0)
 	if err := c.load(regs); err != nil {
 		return c.ended(err)
 	}
@@ -101,6 +106,10 @@ func (c *Context) run(regs *Regs, request int) (platform.Stop, error) {
 			return c.ended(err)
 		}
 		if told {
+			if c.ghostTF {
+				c.hw.Eflags &^= flagTF
+				c.stale = true
+			}
 			*regs = c.hw
 			return stop, nil
 		}

@@ -73,7 +73,7 @@ func (p *Platform) needZygote() error {
 		if p.zygote.alive() {
 			return nil
 		}
-		p.zygote.close(p.slots)
+		p.zygote.close(p.slots) // its stubs are waited for by whoever has them
 		p.zygote = nil
 	}
 	z, err := newZygote(&p.at, p.slots)
@@ -130,10 +130,15 @@ func (p *Platform) remove(t *tracee) {
 // address spaces have not all been released; their stubs are killed.
 func (p *Platform) Close() error {
 	left := p.Stubs()
-	for _, pid := range left {
-		_ = unix.Kill(pid, unix.SIGKILL)
-	}
-	_ = p.super.do(func() error { p.zygote.close(p.slots); return nil })
+	_ = p.super.do(func() error {
+		for t := range p.stubs {
+			t.kill()
+			var status unix.WaitStatus
+			_, _ = unix.Wait4(t.pid, &status, unix.WALL, nil) // ECHILD: its tracer was faster
+		}
+		p.zygote.close(p.slots)()
+		return nil
+	})
 	p.super.stop()
 	p.slots.close()
 	if left != nil {

@@ -11,14 +11,22 @@ import (
 // socketFD is the zygote's end of the socket through which it gets descriptors.
 const socketFD = 0
 
-// zygote is the process that all stubs are cloned from. It was made by exec of
-// an image of one page, so it holds nothing of ours; it never runs guest code;
-// and its descriptor table is that of all stubs. Its fields belong to the
-// supervisor's thread.
+// zygote is the process that all stubs are cloned from. It never runs guest code,
+// and its descriptor table is that of all stubs. It is itself a clone of first,
+// which was made by exec of an image of one page, so that neither holds anything
+// of ours.
+//
+// First is init of the stubs' PID namespace, if they have one, and does nothing
+// but be there: when it is killed, all go with it, but its own end can only be
+// waited for when all the others' have been. Nothing may ever have to wait for it.
+//
+// The fields belong to the supervisor's thread.
 type zygote struct {
-	*tracee
+	*tracee     // first itself, until it is hardened
+	nspid   int // the zygote's own idea of its number
+	first   *tracee
 	at      *layout
-	scratch area // its request slots, writable to itself; no keeper keeps them
+	scratch area // request slots, writable to zygote and first; no keeper keeps them
 	socket  int  // our end
 	fds     descriptors
 	slotsFD int // the slots' file, as the stubs know it
@@ -53,18 +61,30 @@ func startZygote(at *layout, slots *slotFile, flags uintptr) (*zygote, error) {
 		return nil, err
 	}
 	z := &zygote{at: at, scratch: scratch, socket: pair[0]}
-	if err := z.exec(pair[1], flags); err != nil {
-		z.close(slots)
-		return nil, err
-	}
-	if err := z.harden(slots); err != nil {
-		z.close(slots)
+	if err := z.start(pair[1], flags, slots); err != nil {
+		z.close(slots)()
 		return nil, err
 	}
 	return z, nil
 }
 
-// exec starts the process. It stops before its first instruction.
+func (z *zygote) start(socket int, flags uintptr, slots *slotFile) error {
+	if err := z.exec(socket, flags); err != nil {
+		return err
+	}
+	z.tracee = z.first
+	if err := z.harden(slots); err != nil {
+		return err
+	}
+	t, nspid, err := z.clone(z.first, z.ns.self(z.first.pid))
+	if err != nil {
+		return err
+	}
+	z.tracee, z.nspid = t, nspid
+	return nil
+}
+
+// exec starts the first process. It stops before its first instruction.
 func (z *zygote) exec(socket int, flags uintptr) error {
 	image, err := z.at.elfFile()
 	if err != nil {
@@ -80,24 +100,37 @@ func (z *zygote) exec(socket int, flags uintptr) error {
 	if err != nil {
 		return err
 	}
-	z.tracee = newTracee(pid, z.at)
-	if _, err := z.wait(); err != nil {
+	z.first = newTracee(pid, z.at)
+	if _, err := z.first.wait(); err != nil {
 		return err
 	}
 	if err := ptrace(unix.PTRACE_SETOPTIONS, pid, 0, tracerOptions); err != nil {
-		return z.failed("setoptions", err)
+		return z.first.failed("setoptions", err)
 	}
 	return z.ns.open(pid, flags)
 }
 
-// close ends the zygote. If it is init of a namespace, all stubs end with it.
-func (z *zygote) close(slots *slotFile) {
-	if z.tracee != nil {
+// close ends the zygote and the first process, and with it what else is left. What it
+// returns waits for that; it need not be called, but if so, when all stubs have
+// been waited for, by their tracers.
+func (z *zygote) close(slots *slotFile) (wait func()) {
+	if z.tracee != nil && z.tracee != z.first {
 		z.end()
+	}
+	gone := make(chan struct{})
+	if z.first != nil {
+		z.first.kill()
+		go func() {
+			z.first.end()
+			close(gone)
+		}()
+	} else {
+		close(gone)
 	}
 	z.ns.close()
 	unix.Close(z.socket)
 	slots.give(z.scratch)
+	return func() { <-gone }
 }
 
 // harden takes from the zygote all that it does not need, for good.
@@ -215,23 +248,33 @@ func (z *zygote) checkEmpty() error {
 	return nil
 }
 
-// cloneSpace makes a keeper: a copy of the zygote with memory of its own.
-func (z *zygote) cloneSpace(a area) (*tracee, int, error) {
-	nspid, err := z.call(unix.SYS_CLONE, uintptr(cloneSpace), 0, 0, 0, 0, uintptr(z.ns.self(z.pid)))
+// clone makes a copy of parent, with memory of its own, and seizes it. self is
+// what the parent takes for its own number; nspid is what the child does.
+func (z *zygote) clone(parent *tracee, self int) (t *tracee, nspid int, err error) {
+	n, err := parent.call(unix.SYS_CLONE, uintptr(cloneSpace), 0, 0, 0, 0, uintptr(self))
 	if err != nil {
 		return nil, 0, err
 	}
-	pid, err := z.ns.hostPID(int(nspid))
+	pid, err := z.ns.hostPID(int(n))
 	if err != nil {
 		return nil, 0, err
 	}
-	t := newTracee(pid, z.at)
+	t = newTracee(pid, z.at)
 	if err := t.seize(); err != nil {
+		t.end()
+		return nil, 0, err
+	}
+	return t, int(n), nil
+}
+
+// cloneSpace makes a keeper, which sees a as its request slots.
+func (z *zygote) cloneSpace(a area) (t *tracee, nspid int, err error) {
+	if t, nspid, err = z.clone(z.tracee, z.nspid); err != nil {
 		return nil, 0, err
 	}
 	if err := z.mapSlots(t, a, unix.PROT_READ); err != nil {
 		t.end()
 		return nil, 0, err
 	}
-	return t, int(nspid), nil
+	return t, nspid, nil
 }
