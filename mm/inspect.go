@@ -1,12 +1,8 @@
 package mm
 
 import (
-	"io"
-
-	"golang.org/x/sys/unix"
-
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/platform"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // VMAInfo is a vma as people see it.
@@ -24,7 +20,7 @@ type VMAInfo struct {
 	Name      string // as in maps, "" if none
 	Origin    memmap.Origin
 	RSS       uint64 // bytes that pmas hold, the zero page excepted
-	COW       uint64 // bytes of pmas that wait for copy-on-write
+	COW       uint64 // bytes of pmas that wait for copy-on-write and may be written
 }
 
 // PMAInfo is a pma as people see it.
@@ -40,7 +36,10 @@ type PMAInfo struct {
 	Refs      []RefRun // reference counts of the pages, ascending, if InMemory
 	FileName  string   // the vma's name if the pages are a file's
 	Cause     memmap.Cause
-	Event     uint64 // the fault or fork that made it what it is; 0 if unknown
+	// Event is what made it what it is: the fault that brought (the first of) its pages
+	// in, or, if it is private and waits for copy-on-write, the newest fork. 0 if
+	// unknown.
+	Event uint64
 }
 
 // RefRun is a run of pages with one reference count.
@@ -79,68 +78,219 @@ type Stats struct {
 }
 
 // VMAs returns the vmas that overlap ar, whole, in order.
-func (mm *MemoryManager) VMAs(ar memmap.AddrRange) []VMAInfo { panic("mm: unwritten") }
+func (mm *MemoryManager) VMAs(ar memmap.AddrRange) []VMAInfo {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	var infos []VMAInfo
+	for seg := range mm.vmas.In(ar) {
+		infos = append(infos, mm.vmaInfo(seg))
+	}
+	return infos
+}
 
 // FindVMA returns the vma that contains addr.
-func (mm *MemoryManager) FindVMA(addr memmap.Addr) (VMAInfo, bool) { panic("mm: unwritten") }
+func (mm *MemoryManager) FindVMA(addr memmap.Addr) (VMAInfo, bool) {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	seg, ok := mm.vmas.Find(addr)
+	if !ok {
+		return VMAInfo{}, false
+	}
+	return mm.vmaInfo(seg), true
+}
+
+// vmaInfo is identify with the sums over seg's pages.
+func (mm *MemoryManager) vmaInfo(seg vmaSeg) VMAInfo {
+	info := mm.identify(seg)
+	for p := range mm.pmas.In(seg.Range) {
+		n := p.Intersect(seg.Range).Length()
+		if p.Value.rss != rssNone {
+			info.RSS += n
+		}
+		if mm.waits(&p.Value) {
+			info.COW += n
+		}
+	}
+	return info
+}
+
+// waits reports whether p waits for copy-on-write: the vma allows the write that
+// would copy it.
+func (mm *MemoryManager) waits(p *pma) bool { return p.perms.Write && mm.needCOW(p) }
+
+// identify returns what seg is, without its pages.
+//
+// Preconditions: mm.mappingMu is held.
+func (mm *MemoryManager) identify(seg vmaSeg) VMAInfo {
+	v := &seg.Value
+	info := VMAInfo{
+		AR: seg.Range, Perms: v.perms, MaxPerms: v.maxPerms,
+		Private: v.private, GrowsDown: v.growsDown, MLock: v.mlock,
+		Anonymous: v.anonymous(), Name: mm.nameOf(seg), Origin: *v.origin,
+	}
+	if v.mappable != nil {
+		info.Offset = v.off
+	}
+	if v.id != nil {
+		info.Device, info.Inode = v.id.DeviceID(), v.id.InodeID()
+	}
+	return info
+}
+
+// nameOf returns seg's name as Linux's get_vma_name finds it: heap and stack are
+// known by where they are, so that what merges with the heap becomes [heap].
+func (mm *MemoryManager) nameOf(seg vmaSeg) string {
+	v := &seg.Value
+	switch {
+	case v.name != "":
+		return v.name
+	case v.id != nil:
+		return v.id.MappedName()
+	case v.mappable != nil:
+		return ""
+	case seg.Start < mm.brk.End && seg.End > mm.brk.Start:
+		return "[heap]"
+	case seg.Contains(mm.startSP):
+		return "[stack]"
+	}
+	return ""
+}
 
 // PMAs returns the pmas in ar, clipped to it and split at vmas' ends.
-func (mm *MemoryManager) PMAs(ar memmap.AddrRange) []PMAInfo { panic("mm: unwritten") }
+func (mm *MemoryManager) PMAs(ar memmap.AddrRange) []PMAInfo {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	var infos []PMAInfo
+	for vseg := range mm.vmas.In(ar) {
+		part := vseg.Intersect(ar)
+		for p := range mm.pmas.In(part) {
+			infos = append(infos, mm.pmaInfo(vseg, p, p.Intersect(part)))
+		}
+	}
+	return infos
+}
+
+// pmaInfo describes the part of p, and of vseg, that is at ar.
+func (mm *MemoryManager) pmaInfo(vseg vmaSeg, p pmaSeg, ar memmap.AddrRange) PMAInfo {
+	v := &p.Value
+	fr := v.fileRange(p.Range, ar)
+	info := PMAInfo{
+		AR: ar, Effective: mm.grants(v, false), NeedCOW: mm.needCOW(v),
+		Private: v.kind == owned, Zero: v.kind == zero,
+		File: v.file, InMemory: v.file == memmap.File(mm.mem), Offset: fr.Start,
+		Cause: v.cause, Event: v.event,
+	}
+	if info.Private && info.NeedCOW {
+		info.Event = mm.forked
+	}
+	if v.kind == shared || v.kind == clean {
+		info.FileName = mm.nameOf(vseg)
+	}
+	if info.InMemory {
+		info.Refs = refRuns(mm.mem, fr)
+	}
+	return info
+}
+
+// refRuns returns the reference counts of fr's pages, equal ones joined.
+func refRuns(mem *pgalloc.MemoryFile, fr memmap.FileRange) []RefRun {
+	var runs []RefRun
+	for u := range mem.Refs(fr) {
+		if n := len(runs); n > 0 && runs[n-1].Refs == u.Refs {
+			runs[n-1].Bytes += u.Length()
+			continue
+		}
+		runs = append(runs, RefRun{Bytes: u.Length(), Refs: u.Refs})
+	}
+	return runs
+}
 
 // Pages returns one state a page of ar.
-func (mm *MemoryManager) Pages(ar memmap.AddrRange) []Page { panic("mm: unwritten") }
+func (mm *MemoryManager) Pages(ar memmap.AddrRange) []Page {
+	ar = memmap.AddrRange{Start: ar.Start.RoundDown(), End: pageUp(ar.End)}.Intersect(mm.All())
+	if ar.IsEmpty() {
+		return nil
+	}
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	pages := make([]Page, ar.Length()/memmap.PageSize)
+	paint := func(r memmap.AddrRange, state Page) {
+		r = r.Intersect(ar)
+		for a := r.Start; a < r.End; a += memmap.PageSize {
+			pages[(a-ar.Start)/memmap.PageSize] = state
+		}
+	}
+	paint(ar, PageUnmapped)
+	for seg := range mm.vmas.In(ar) {
+		paint(seg.Range, PageNone)
+	}
+	for p := range mm.pmas.In(ar) {
+		paint(p.Range, mm.pageState(&p.Value))
+	}
+	for seg := range mm.traps.In(ar) {
+		if seg.Value.Kind == TrapGuard {
+			paint(seg.Range, PageGuard)
+		}
+	}
+	return pages
+}
+
+func (mm *MemoryManager) pageState(p *pma) Page {
+	switch {
+	case p.kind == zero:
+		return PageZero
+	case p.kind == owned && mm.needCOW(p):
+		return PageCOW
+	case p.kind == owned:
+		return PagePrivate
+	case p.rss == rssShmem:
+		return PageShared
+	case p.kind == shared && p.perms.Write && p.translate.Write:
+		return PageFileDirty
+	}
+	return PageFile
+}
 
 // Stats returns the current numbers. Cost: linear in vmas and pmas.
-func (mm *MemoryManager) Stats() Stats { panic("mm: unwritten") }
-
-// All is the whole of guest memory.
-func (mm *MemoryManager) All() memmap.AddrRange { panic("mm: unwritten") }
-
-// BrkRange returns the heap: its start and the exact break.
-func (mm *MemoryManager) BrkRange() memmap.AddrRange { panic("mm: unwritten") }
-
-// Walk is the chain from an address to the host: each step as far as there is one.
-type Walk struct {
-	Addr   memmap.Addr
-	VMA    *VMAInfo
-	Before *VMAInfo // without VMA: the neighbours of the hole
-	After  *VMAInfo
-	// FileOffset is addr's offset in what the vma maps, if it maps something.
-	FileOffset memmap.MappableOffset
-	PMA        *PMAInfo
-	MemOffset  memmap.FileOffset     // addr's offset in PMA.File
-	Refs       uint32                // of that page, if in the MemoryFile
-	Host       *platform.HostMapping // what the host says is mapped there
-	HostErr    error                 // why the host could not be asked
+func (mm *MemoryManager) Stats() Stats {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	s := mm.faults
+	s.Virtual, s.Data, s.Locked = mm.vmas.Span(), mm.dataAS, mm.lockedAS
+	s.RSS, s.MaxRSS = mm.residentLocked(), mm.maxRSS
+	s.RSSAnon, s.RSSFile, s.RSSShmem = mm.rss[rssAnon], mm.rss[rssFile], mm.rss[rssShmem]
+	s.VMAs, s.PMAs = mm.vmas.Len(), mm.pmas.Len()
+	s.LargestGap = mm.gaps.Largest()
+	for p := range mm.pmas.All() {
+		if mm.waits(&p.Value) {
+			s.COWWaiting += p.Length()
+		}
+	}
+	return s
 }
 
-// Walk follows addr down.
-func (mm *MemoryManager) Walk(addr memmap.Addr) Walk { panic("mm: unwritten") }
-
-// Rule is one question that an access must pass, in the order in which the
-// engine asks them.
-type Rule struct {
-	OK    bool
-	Text  string // "a vma maps 0x2000", "the vma allows writing (r--)"
-	Event uint64 // the event that made it so, 0 if unknown
-	Fix   string // for a failed rule: a shell command that would allow it, if there is one
+// RSS returns the resident bytes, as Linux counts them, in O(1).
+func (mm *MemoryManager) RSS() uint64 {
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	return mm.residentLocked()
 }
 
-// Explanation is what an access would meet. Nothing is touched.
-type Explanation struct {
-	Addr   memmap.Addr
-	At     memmap.AccessType
-	Rules  []Rule
-	Cause  memmap.Cause // what the fault would do, or why it would be refused
-	Signal unix.Signal  // what the guest would get, 0 if the access is made
-	Code   int32        // its si_code
-	// Mapped says that the host has it mapped already: no fault would come.
-	Mapped bool
-}
-
-// Explain says what an access of kind at to addr would meet, sp being the stack pointer.
-func (mm *MemoryManager) Explain(by *Actor, addr memmap.Addr, at memmap.AccessType, sp memmap.Addr) Explanation {
-	panic("mm: unwritten")
+// Virtual returns the mapped bytes, in O(1).
+func (mm *MemoryManager) Virtual() uint64 {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	return mm.vmas.Span()
 }
 
 // Owner is a process that has a page.
@@ -153,12 +303,18 @@ type Owner struct {
 // OwnersOf returns where mm maps the page of file at off privately or as a
 // translation: the caller asks every memory manager.
 func (mm *MemoryManager) OwnersOf(file memmap.File, off memmap.FileOffset) []Owner {
-	panic("mm: unwritten")
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	var owners []Owner
+	for p := range mm.pmas.All() {
+		if p.Value.file != file || p.Value.kind == zero {
+			continue
+		}
+		if fr := p.Value.fileRange(p.Range, p.Range); fr.Contains(off) {
+			owners = append(owners, Owner{
+				PID: mm.pid, Addr: p.Start + memmap.Addr(off-fr.Start), Cow: mm.needCOW(&p.Value),
+			})
+		}
+	}
+	return owners
 }
-
-// WriteMaps writes /proc/PID/maps, byte for byte as Linux 6.18 does.
-func (mm *MemoryManager) WriteMaps(w io.Writer) error { panic("mm: unwritten") }
-
-// Check verifies every invariant of the engine, and with host also that the
-// host's mappings agree with it. It returns all that is wrong.
-func (mm *MemoryManager) Check(host bool) []error { panic("mm: unwritten") }

@@ -1,0 +1,35 @@
+package mm
+
+import (
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/platform"
+)
+
+// Infinity is a limit that limits nothing.
+const Infinity = ^uint64(0)
+
+// Limits are the resource limits of a caller that the engine asks for, in bytes.
+type Limits struct {
+	AS, Data, Stack, MemLock uint64
+}
+
+// NoLimits are limits that limit nothing.
+func NoLimits() *Limits { return &Limits{Infinity, Infinity, Infinity, Infinity} }
+
+var unlimited = *NoLimits()
+
+// Actor is who asks: limits, privilege, provenance and the tracing context are
+// the caller's, not the memory manager's (processes may share one).
+type Actor struct {
+	Limits  *Limits          // nil: none
+	LockCap bool             // CAP_IPC_LOCK: RLIMIT_MEMLOCK does not bind
+	Origin  memmap.Origin    // stamped on what is made
+	Via     platform.Context // the stopped context whose tracing thread this is, or nil
+}
+
+func (by *Actor) limits() Limits {
+	if by.Limits == nil {
+		return unlimited
+	}
+	return *by.Limits
+}

@@ -1,0 +1,126 @@
+package mm
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/platform"
+)
+
+// change is one operation under way: who asked, what the host must hear of it,
+// and what is let go of afterwards. The order is always the same: the sets
+// change, the host is told, pages are released, and with mappingMu released
+// identities are.
+type change struct {
+	mm    *MemoryManager
+	by    *Actor
+	stale []memmap.AddrRange // where the host's mappings are void
+	ops   []platform.MapOp   // what the host shall map
+	freed []freedRun         // references that are no longer ours
+	ids   []memmap.MappingIdentity
+
+	fault *fault           // the guest's access that this answers, or nil
+	made  memmap.AddrRange // what came in around the first page asked for
+}
+
+type freedRun struct {
+	file memmap.File
+	fr   memmap.FileRange
+}
+
+// begin starts an operation; the caller defers end before it takes a lock.
+func (mm *MemoryManager) begin(by *Actor) *change { return &change{mm: mm, by: by} }
+
+// end finishes the operation with no lock held.
+func (c *change) end() {
+	for _, id := range c.ids {
+		id.DecRef()
+	}
+	c.ids = nil
+}
+
+func (c *change) dropIdentity(id memmap.MappingIdentity) { c.ids = append(c.ids, id) }
+
+// spoil marks the host's mappings in ar void. Ranges come in ascending order or
+// are few.
+func (c *change) spoil(ar memmap.AddrRange) {
+	if n := len(c.stale); n > 0 && c.stale[n-1].End == ar.Start {
+		c.stale[n-1].End = ar.End
+		return
+	}
+	c.stale = append(c.stale, ar)
+}
+
+// release gives up one reference on each page of fr once the host was told.
+func (c *change) release(file memmap.File, fr memmap.FileRange) {
+	if n := len(c.freed); n > 0 && c.freed[n-1].file == file {
+		if last := &c.freed[n-1].fr; last.End == fr.Start {
+			last.End = fr.End
+			return
+		} else if last.Start == fr.End {
+			last.Start = fr.Start
+			return
+		}
+	}
+	c.freed = append(c.freed, freedRun{file, fr})
+}
+
+// flush tells the host, then releases pages. The error is the host's: the stub
+// is gone, or has no room for what was to be mapped.
+//
+// Preconditions: mm.activeMu is held for writing.
+func (c *change) flush() error {
+	err := c.mm.apply(c.by.Via, c.hostOps())
+	for _, r := range c.freed {
+		r.file.DecRef(r.fr)
+	}
+	c.stale, c.ops, c.freed = nil, nil, nil
+	return err
+}
+
+// hostOps returns the calls for the host: stale mappings go, but for those that
+// a new one replaces.
+func (c *change) hostOps() []platform.MapOp {
+	if len(c.stale) == 0 {
+		return c.ops
+	}
+	ops := make([]platform.MapOp, 0, len(c.stale)+len(c.ops))
+	for _, ar := range c.stale {
+		if !coveredBy(ar, c.ops) {
+			ops = append(ops, platform.MapOp{AR: ar})
+		}
+	}
+	return append(ops, c.ops...)
+}
+
+// coveredBy reports whether a stretch of touching, ascending ops covers ar.
+func coveredBy(ar memmap.AddrRange, ops []platform.MapOp) bool {
+	at := ar.Start
+	for _, op := range ops {
+		if op.AR.Start <= at && at < op.AR.End {
+			at = op.AR.End
+		}
+	}
+	return at >= ar.End
+}
+
+// apply has the host do ops. If its map is full, all of it is dropped (it is a
+// cache of pmas) and ops are tried once more.
+//
+// Preconditions: mm.activeMu is held for writing.
+func (mm *MemoryManager) apply(via platform.Context, ops []platform.MapOp) error {
+	if len(ops) == 0 || mm.as == nil {
+		return nil
+	}
+	err := mm.as.Apply(via, ops)
+	if errors.Is(err, unix.ENOMEM) {
+		err = mm.as.Apply(via, append([]platform.MapOp{{AR: mm.All()}}, ops...))
+	}
+	if err != nil {
+		return fmt.Errorf("host mappings: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,255 @@
+package mm
+
+import (
+	"fmt"
+	"sort"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/pgalloc"
+	"mmsh.dev/mmsh/platform"
+)
+
+// Check verifies every invariant of the engine, and with host also that the
+// host's mappings agree with it. It returns all that is wrong. Cost: linear.
+func (mm *MemoryManager) Check(host bool) []error {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	k := checker{mm: mm}
+	k.vmas()
+	k.gaps()
+	k.pmas()
+	k.brk()
+	if mm.captured != nil {
+		k.wrong("invalidations are captured outside Fork")
+	}
+	if host && mm.as != nil {
+		k.host()
+	}
+	return k.errs
+}
+
+type checker struct {
+	mm   *MemoryManager
+	errs []error
+}
+
+func (k *checker) wrong(format string, args ...any) {
+	k.errs = append(k.errs, fmt.Errorf(format, args...))
+}
+
+func (k *checker) equal(what string, have, want uint64) {
+	if have != want {
+		k.wrong("%s is %#x, its parts are %#x", what, have, want)
+	}
+}
+
+// place checks the bounds of a segment; end is where the one before it ends.
+func (k *checker) place(what string, ar memmap.AddrRange, end memmap.Addr) {
+	switch {
+	case ar.IsEmpty() || !ar.Start.IsPageAligned() || !ar.End.IsPageAligned():
+		k.wrong("%s %v is empty or not page-aligned", what, ar)
+	case !k.mm.All().IsSupersetOf(ar):
+		k.wrong("%s %v leaves guest memory %v", what, ar, k.mm.All())
+	case ar.Start < end:
+		k.wrong("%s %v overlaps what ends at %v", what, ar, end)
+	}
+}
+
+func (k *checker) vmas() {
+	mm := k.mm
+	var span, data, locked uint64
+	var prev vmaSeg
+	ids := make(map[memmap.MappingIdentity]uint64)
+	for seg := range mm.vmas.All() {
+		v, n := &seg.Value, seg.Length()
+		k.place("vma", seg.Range, prev.End)
+		k.vma(seg)
+		if prev.End == seg.Start && prev.End != 0 {
+			if _, ok := prev.Value.Merge(prev.Range, seg.Range, *v); ok {
+				k.wrong("vmas %v and %v are not merged", prev.Range, seg.Range)
+			}
+		}
+		span += n
+		if v.isData() {
+			data += n
+		}
+		if v.mlock != memmap.MLockNone {
+			locked += n
+		}
+		if v.id != nil {
+			ids[v.id] += n
+		}
+		prev = seg
+	}
+	k.equal("the sum of mappings", mm.vmas.Span(), span)
+	k.equal("the sum of private writable mappings", mm.dataAS, data)
+	k.equal("the sum of locked mappings", mm.lockedAS, locked)
+	k.equal("the number of mapped files", uint64(len(mm.ids)), uint64(len(ids)))
+	for id, n := range ids {
+		k.equal("the mapped part of "+id.MappedName(), mm.ids[id], n)
+	}
+}
+
+func (k *checker) vma(seg vmaSeg) {
+	v := &seg.Value
+	switch {
+	case v.maxPerms != v.maxPerms.Effective():
+		k.wrong("vma %v: no processor can grant %v", seg.Range, v.maxPerms)
+	case !v.maxPerms.SupersetOf(v.effective()):
+		k.wrong("vma %v: %v is more than its most, %v", seg.Range, v.perms, v.maxPerms)
+	case v.growsDown && v.mappable != nil:
+		k.wrong("vma %v: a mapped file grows down", seg.Range)
+	case v.mappable == nil && !v.private:
+		k.wrong("vma %v: shared memory without a Mappable", seg.Range)
+	case v.mappable == nil && v.id != nil:
+		k.wrong("vma %v: anonymous memory has an identity", seg.Range)
+	case v.origin == nil:
+		k.wrong("vma %v has no origin", seg.Range)
+	}
+}
+
+// gaps checks that the index of free ranges is what the vmas leave.
+func (k *checker) gaps() {
+	mm := k.mm
+	largest := uint64(0)
+	for gap := range mm.vmas.Gaps(mm.All()) {
+		largest = max(largest, gap.Length())
+		if got, ok := mm.gaps.Highest(gap, gap.Length()); !ok || got != gap {
+			k.wrong("the hole %v is not in the index of free ranges", gap)
+		}
+	}
+	for seg := range mm.vmas.All() {
+		if got, ok := mm.gaps.Lowest(seg.Range, 1); ok {
+			k.wrong("%v is mapped and in the index of free ranges", got)
+		}
+	}
+	k.equal("the largest gap", mm.gaps.Largest(), largest)
+}
+
+func (k *checker) pmas() {
+	mm := k.mm
+	var sums [rssKinds]uint64
+	var end memmap.Addr
+	for seg := range mm.pmas.All() {
+		p := &seg.Value
+		k.place("pma", seg.Range, end)
+		k.pma(seg)
+		if !mm.vmas.Covers(seg.Range) {
+			k.wrong("pma %v lies where no vma does", seg.Range)
+		}
+		for vseg := range mm.vmas.In(seg.Range) {
+			k.agree(seg, vseg)
+		}
+		sums[p.rss] += seg.Length()
+		end = seg.End
+	}
+	for kind, name := range [rssKinds]string{"the uncounted pages", "anonymous RSS", "file RSS", "shared memory RSS"} {
+		k.equal(name, mm.rss[kind], sums[kind])
+	}
+	if now := mm.residentLocked(); mm.maxRSS < now {
+		k.wrong("RSS is %#x, its maximum %#x", now, mm.maxRSS)
+	}
+}
+
+// pma checks what a pma must be by itself.
+func (k *checker) pma(seg pmaSeg) {
+	mm, p := k.mm, &seg.Value
+	if mm.needCOW(p) && (mm.grants(p, false).Write || mm.grants(p, true).Write) {
+		k.wrong("pma %v waits for copy-on-write and may be written", seg.Range)
+	}
+	switch p.kind {
+	case owned:
+		if p.file != memmap.File(mm.mem) || p.translate != memmap.AnyAccess || p.rss != rssAnon {
+			k.wrong("pma %v is private but not of the memory file", seg.Range)
+		}
+		if p.gen > mm.gen {
+			k.wrong("pma %v is of generation %d, after %d", seg.Range, p.gen, mm.gen)
+		}
+	case zero:
+		if p.file != pgalloc.Zero || p.off != memmap.FileOffset(seg.Start) || p.rss != rssNone {
+			k.wrong("pma %v is a zero page with an offset or a file", seg.Range)
+		}
+	}
+	if p.file == memmap.File(mm.mem) {
+		k.referenced(seg)
+	}
+}
+
+// referenced checks that every page of a pma is allocated.
+func (k *checker) referenced(seg pmaSeg) {
+	fr := seg.Value.fileRange(seg.Range, seg.Range)
+	n := uint64(0)
+	for u := range k.mm.mem.Refs(fr) {
+		n += u.Length()
+	}
+	if n != fr.Length() {
+		k.wrong("pma %v: %#x of the %#x bytes at %v are allocated", seg.Range, n, fr.Length(), fr)
+	}
+}
+
+// agree checks a pma against a vma that it lies in.
+func (k *checker) agree(seg pmaSeg, vseg vmaSeg) {
+	p, v := &seg.Value, &vseg.Value
+	switch {
+	case p.perms != v.effective() || p.maxPerms != v.maxPerms:
+		k.wrong("pma %v has %v, at most %v; its vma %v has %v, at most %v", seg.Range, p.perms, p.maxPerms, vseg.Range, v.effective(), v.maxPerms)
+	case p.kind == shared && v.private:
+		k.wrong("pma %v of the private vma %v is shared", seg.Range, vseg.Range)
+	case p.kind != shared && !v.private:
+		k.wrong("pma %v of the shared vma %v is private", seg.Range, vseg.Range)
+	case p.kind == zero && !v.anonymous():
+		k.wrong("pma %v is the zero page in a mapped file", seg.Range)
+	}
+}
+
+func (k *checker) brk() {
+	if brk := k.mm.brk; !brk.WellFormed() {
+		k.wrong("the heap %v ends before it starts", brk)
+	}
+}
+
+// host checks that the host has mapped nothing but what pmas and traps allow, at
+// the offsets that pmas say.
+func (k *checker) host() {
+	all, err := k.mm.as.HostMappings()
+	if err != nil {
+		k.wrong("the host's mappings: %v", err)
+		return
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].AR.Start < all[j].AR.Start })
+	for _, m := range all {
+		if k.mm.All().IsSupersetOf(m.AR) {
+			k.hostMapping(m)
+		}
+	}
+}
+
+func (k *checker) hostMapping(m platform.HostMapping) {
+	mm := k.mm
+	at := m.AR.Start
+	for p := range mm.pmas.In(m.AR) {
+		if p.Start > at {
+			break
+		}
+		part := p.Intersect(m.AR)
+		allowed := memmap.AddrRange{Start: part.Start, End: part.Start}
+		mm.leaveTraps(part, mm.grants(&p.Value, false), func(r memmap.AddrRange, rights memmap.AccessType) {
+			if r.Start == allowed.End && rights.SupersetOf(m.Perms) {
+				allowed.End = r.End
+			}
+		})
+		if m.Perms.Any() && allowed != part {
+			k.wrong("the host has %v mapped %v, pma %v allows %v", part, m.Perms, p.Range, mm.grants(&p.Value, false))
+		}
+		want := uint64(p.Value.fileRange(p.Range, part).Start)
+		if have := m.Offset + uint64(part.Start-m.AR.Start); p.Value.kind != zero && have != want {
+			k.wrong("the host has %v mapped from offset %#x, pma %v says %#x", part, have, p.Range, want)
+		}
+		at = part.End
+	}
+	if at < m.AR.End {
+		k.wrong("the host has %v mapped, where no pma is from %v on", m.AR, at)
+	}
+}

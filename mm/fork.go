@@ -1,0 +1,227 @@
+package mm
+
+import (
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/platform"
+)
+
+// Fork returns a copy of the memory for process pid, in the address space as,
+// which it takes over (and releases on error). Private memory is shared until
+// either side writes it.
+//
+// No pma is rewritten: both sides begin a new generation, in which nothing that was
+// written before may be written in place. Parent and child share the sets' nodes
+// until they change them.
+func (mm *MemoryManager) Fork(by *Actor, as platform.AddressSpace, pid int32) (*MemoryManager, error) {
+	child := newManager(Config{
+		Memory: mm.mem, AS: as, Layout: mm.layout, Window: mm.window, Events: mm.events, PID: pid,
+	})
+	if err := mm.forkInto(by, child); err != nil {
+		child.DecUsers(by)
+		return nil, err
+	}
+	return child, nil
+}
+
+// forkInto copies mm to child, which is empty. After an error child is consistent
+// and to be dropped.
+func (mm *MemoryManager) forkInto(by *Actor, child *MemoryManager) error {
+	c := mm.begin(by)
+	defer c.end()
+	mm.mappingMu.Lock() // not for reading: cloning a set marks its nodes
+	defer mm.mappingMu.Unlock()
+	child.brk, child.startSP = mm.brk, mm.startSP
+	var captured []invalidation
+	child.captured = &captured
+	if err := mm.copyVMAs(c, child); err != nil {
+		return err
+	}
+	mm.activeMu.Lock()
+	defer mm.activeMu.Unlock()
+	child.activeMu.Lock()
+	defer child.activeMu.Unlock()
+	err := mm.copyPMAs(c, child)
+	child.captured = nil
+	for _, inv := range captured {
+		child.invalidate(inv.ar, inv.private)
+	}
+	if err != nil { // the stub is gone, and soon the process
+		return err
+	}
+	mm.forked = mm.note(c, Event{Kind: EventFork, Number: int64(child.pid)})
+	child.forked = mm.forked
+	return nil
+}
+
+// copyVMAs gives child the vmas that forks copy, unlocked, and tells Mappables. On
+// an error child has those that were told.
+//
+// Preconditions: mm.mappingMu is held for writing.
+func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
+	plain := mm.lockedAS == 0 // the clone needs no change
+	told := memmap.AddrRange{Start: mm.layout.Min, End: mm.layout.Max}
+	var err error
+	for seg := range mm.vmas.All() {
+		v := seg.Value
+		if v.dontFork {
+			plain = false
+			continue
+		}
+		if v.mappable == nil {
+			continue
+		}
+		if err = v.mappable.AddMapping(child, seg.Range, v.off, v.canWriteMappable()); err != nil {
+			told.End = seg.Start
+			break
+		}
+	}
+	child.vmas = mm.vmas.Clone()
+	child.gaps = mm.gaps.Clone()
+	child.dataAS, child.lockedAS = mm.dataAS, mm.lockedAS
+	for id, n := range mm.ids {
+		id.IncRef()
+		child.ids[id] = n
+	}
+	if !plain {
+		child.forgetNotCopied()
+	}
+	if err != nil {
+		child.takeVMAs(c, memmap.AddrRange{Start: told.End, End: mm.layout.Max})
+	}
+	return err
+}
+
+// forgetNotCopied takes out of a child's clone what fork does not pass on: mappings
+// that are DONTFORK, and locks.
+func (mm *MemoryManager) forgetNotCopied() {
+	var dontFork []memmap.AddrRange
+	for seg := range mm.vmas.All() {
+		if seg.Value.dontFork {
+			dontFork = append(dontFork, seg.Range)
+		}
+	}
+	c := mm.begin(&Actor{})
+	for _, ar := range dontFork {
+		mm.takeVMAs(c, ar)
+	}
+	c.end() // never the last reference: the parent has one
+	if mm.lockedAS > 0 {
+		mm.updateVMAs(mm.All(), func(v *vma) { v.mlock = memmap.MLockNone })
+	}
+}
+
+// copyPMAs shares the parent's pages with child, one walk over vmas and pmas side
+// by side, and takes the right to write from what the host has mapped.
+//
+// Preconditions: both managers' locks are held for writing.
+func (mm *MemoryManager) copyPMAs(c *change, child *MemoryManager) error {
+	s := sharing{mm: mm, child: child, c: c}
+	child.pmas = mm.pmas.Clone()
+	for vseg := range mm.vmas.All() {
+		s.vma(vseg)
+	}
+	s.flushRun()
+	for _, ar := range s.dropped {
+		child.pmas.Cut(ar, nil)
+	}
+	mm.gen++
+	child.gen = mm.gen
+	child.rss, child.maxRSS = s.rss, 0
+	child.maxRSS = child.residentLocked()
+	s.protectParent()
+	return c.flush()
+}
+
+// sharing is a fork's walk: references are taken on runs of pages as long as they
+// come one after the other in a file.
+type sharing struct {
+	mm, child *MemoryManager
+	c         *change
+	run       freedRun // pages that the child gets a reference on
+	dropped   []memmap.AddrRange
+	writable  []memmap.AddrRange // in the parent, joined over holes
+	pieces    int                // of them
+	rss       [rssKinds]uint64
+}
+
+// vma shares the pages of one vma. As in Linux a child gets the page tables of
+// private memory only, and only if some of it was written; the rest it finds again
+// in the files.
+func (s *sharing) vma(vseg vmaSeg) {
+	v := &vseg.Value
+	if v.dontFork || !v.private || !s.hasOwned(vseg.Range) {
+		s.drop(vseg)
+		return
+	}
+	for p := range s.mm.pmas.In(vseg.Range) {
+		s.share(p, p.Intersect(vseg.Range))
+	}
+}
+
+func (s *sharing) hasOwned(ar memmap.AddrRange) bool {
+	for p := range s.mm.pmas.In(ar) {
+		if p.Value.kind == owned {
+			return true
+		}
+	}
+	return false
+}
+
+// drop keeps vseg's pages from the child.
+func (s *sharing) drop(vseg vmaSeg) {
+	if s.mm.pmas.Overlaps(vseg.Range) {
+		s.dropped = append(s.dropped, vseg.Range)
+	}
+}
+
+func (s *sharing) share(p pmaSeg, ar memmap.AddrRange) {
+	s.rss[p.Value.rss] += ar.Length()
+	if p.Value.kind == owned && s.mm.grants(&p.Value, false).Write {
+		s.noteWritable(ar)
+	}
+	if p.Value.kind == zero {
+		return
+	}
+	fr := p.Value.fileRange(p.Range, ar)
+	if s.run.file == p.Value.file && s.run.fr.End == fr.Start {
+		s.run.fr.End = fr.End
+		return
+	}
+	s.flushRun()
+	s.run = freedRun{p.Value.file, fr}
+}
+
+func (s *sharing) flushRun() {
+	if s.run.file != nil {
+		s.run.file.IncRef(s.run.fr)
+	}
+	s.run = freedRun{}
+}
+
+// noteWritable keeps what the host may have mapped writable. More than a few pieces
+// are remembered by their hull.
+func (s *sharing) noteWritable(ar memmap.AddrRange) {
+	s.pieces++
+	if n := len(s.writable); n > 0 && (s.writable[n-1].End == ar.Start || n == maxForkOps) {
+		s.writable[n-1].End = ar.End
+		return
+	}
+	s.writable = append(s.writable, ar)
+}
+
+// maxForkOps bounds a fork's host calls.
+const maxForkOps = 32
+
+// protectParent takes the right to write from the parent's host mappings: they are
+// mapped anew without it, or, if they are too many, unmapped.
+func (s *sharing) protectParent() {
+	for _, ar := range s.writable {
+		s.c.spoil(ar)
+	}
+	if s.pieces > maxForkOps {
+		return
+	}
+	for _, ar := range s.writable {
+		s.mm.mapPMAs(s.c, ar, false)
+	}
+}

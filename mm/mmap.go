@@ -1,0 +1,202 @@
+package mm
+
+import (
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+)
+
+// MMap makes a mapping and returns its address.
+//
+// Errors, in this order: EINVAL length 0; ENOMEM length beyond all addresses;
+// EINVAL offset not page-aligned; EOVERFLOW its end; EINVAL Fixed address not
+// page-aligned; EACCES more than MaxPerms; EINVAL options that contradict each
+// other; ENOMEM vm.max_map_count; ENOMEM, EPERM, EEXIST the place; ENOMEM
+// RLIMIT_AS, RLIMIT_DATA; EPERM, EAGAIN RLIMIT_MEMLOCK; what the Mappable says.
+func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error) {
+	if err := mm.checkMMapOpts(&o); err != nil {
+		return 0, err
+	}
+	c := mm.begin(by)
+	defer c.end()
+	mm.mappingMu.Lock()
+	defer mm.mappingMu.Unlock()
+	o.MLock = max(o.MLock, mm.defMLock)
+	seg, ar, err := mm.createVMA(c, "mmap", o)
+	if err != nil {
+		return 0, err
+	}
+	atOnce := o.Mappable == nil && o.Private && o.Perms.Write && mm.populateAtOnce(ar.Length())
+	if o.Populate || o.MLock == memmap.MLockEager || atOnce {
+		mm.populate(c, seg, ar)
+	}
+	return ar.Start, nil
+}
+
+// checkMMapOpts checks what can be checked without a lock, and rounds.
+func (mm *MemoryManager) checkMMapOpts(o *memmap.MMapOpts) error {
+	const op = "mmap"
+	if o.Length == 0 {
+		return memmap.Refuse(op, unix.EINVAL, "length is 0")
+	}
+	length, ok := memmap.PageRoundUp(o.Length)
+	if !ok {
+		return memmap.Refuse(op, unix.ENOMEM, "length %#x is beyond all addresses", o.Length)
+	}
+	o.Length = length
+	if o.Mappable == nil {
+		o.Offset = 0
+	} else if o.Offset%memmap.PageSize != 0 {
+		return memmap.Refuse(op, unix.EINVAL, "offset %#x is not page-aligned", uint64(o.Offset))
+	} else if o.Offset+memmap.MappableOffset(length) < o.Offset {
+		return memmap.Refuse(op, unix.EOVERFLOW, "offset %#x and length %#x overflow", uint64(o.Offset), length)
+	}
+	if !o.Addr.IsPageAligned() {
+		if o.Fixed {
+			return unaligned(op, o.Addr)
+		}
+		o.Addr = o.Addr.RoundDown()
+	}
+	if !o.Fixed && o.Addr != 0 { // Linux's round_hint_to_min
+		o.Addr = max(o.Addr, mm.layout.Min)
+	}
+	switch {
+	case !o.MaxPerms.SupersetOf(o.Perms):
+		return memmap.Refuse(op, unix.EACCES, "%v is more than the file allows, %v", o.Perms, o.MaxPerms)
+	case o.Unmap && !o.Fixed:
+		return memmap.Refuse(op, unix.EINVAL, "only a fixed mapping replaces others")
+	case o.NoReplace && (!o.Fixed || o.Unmap):
+		return memmap.Refuse(op, unix.EINVAL, "MAP_FIXED_NOREPLACE contradicts the other flags")
+	case o.GrowsDown && o.Mappable != nil:
+		return memmap.Refuse(op, unix.EINVAL, "only private anonymous memory grows down")
+	}
+	return nil
+}
+
+// createVMA finds a place for o, whose length is rounded, makes the vma there and
+// appends the event. What was there is unmapped first, even if the Mappable then
+// refuses, as in Linux. The vma returned may have merged into a larger one.
+//
+// Preconditions: mm.mappingMu is held for writing; o is checked.
+func (mm *MemoryManager) createVMA(c *change, op string, o memmap.MMapOpts) (vmaSeg, memmap.AddrRange, error) {
+	if o.MaxPerms != o.MaxPerms.Effective() {
+		panic("mm: MaxPerms that no processor can grant")
+	}
+	var none vmaSeg
+	// As in Linux, one more than the limit: the check is of what there is already.
+	if err := mm.mayCount(op, 0); err != nil {
+		return none, memmap.AddrRange{}, err
+	}
+	ar, err := mm.findRoom(op, placeFor(&o))
+	if err != nil {
+		return none, ar, err
+	}
+	if err := mm.checkLimits(c, op, &o, ar); err != nil {
+		return none, ar, err
+	}
+	if o.Unmap && mm.vmas.Overlaps(ar) {
+		if err := mm.unmapRange(c, ar); err != nil {
+			return none, ar, err
+		}
+	}
+	v := newVMA(&o, ar)
+	if v.mappable != nil {
+		if err := v.mappable.AddMapping(mm, ar, v.off, v.canWriteMappable()); err != nil {
+			return none, ar, err
+		}
+	}
+	v.origin = c.origin(mm.note(c, Event{Kind: EventMap, Access: v.perms, Range: ar, Addr: ar.Start}))
+	return mm.insertVMA(ar, v), ar, nil
+}
+
+func placeFor(o *memmap.MMapOpts) place {
+	return place{
+		addr: o.Addr, length: o.Length,
+		fixed: o.Fixed, unmap: o.Unmap, noReplace: o.NoReplace, low32: o.Map32Bit,
+		huge: o.Addr == 0 && o.Private && !o.Stack && !o.GrowsDown && o.Length%memmap.HugePageSize == 0,
+	}
+}
+
+func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, ar memmap.AddrRange) error {
+	replaced, unlocked := uint64(0), uint64(0)
+	if o.Unmap {
+		replaced, unlocked = mm.vmas.SpanIn(ar), mm.lockedIn(ar)
+	}
+	data := o.Private && o.Perms.Write && !o.GrowsDown
+	if err := mm.mayExpand(op, c.by, ar.Length(), replaced, data); err != nil {
+		return err
+	}
+	if o.MLock == memmap.MLockNone {
+		return nil
+	}
+	if c.by.limits().MemLock == 0 && !c.by.LockCap {
+		return memmap.Refuse(op, unix.EPERM, "RLIMIT_MEMLOCK is 0")
+	}
+	return mm.mayLock(op, c.by, ar.Length(), unlocked)
+}
+
+func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
+	v := vma{
+		mappable: o.Mappable, id: o.Identity, off: o.Offset,
+		perms: o.Perms, maxPerms: o.MaxPerms,
+		private: o.Private, growsDown: o.GrowsDown, stack: o.Stack,
+		mlock: o.MLock, name: o.Name,
+	}
+	if v.mappable == nil {
+		v.private = true
+		v.off = memmap.MappableOffset(ar.Start)
+	}
+	return v
+}
+
+// populate brings ar in as Linux's MAP_POPULATE does: private memory that may be
+// written is written to, all else is read. Failures are ignored.
+//
+// Preconditions: mm.mappingMu is held; ar lies in seg.
+func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) {
+	v := seg.Value
+	if !v.perms.Any() {
+		return
+	}
+	at := memmap.Read
+	if v.private && v.perms.Write {
+		at = memmap.Write
+	}
+	mm.activeMu.Lock()
+	defer mm.activeMu.Unlock()
+	ar.End, _ = mm.bringIn(c, seg, ar, at)
+	if !ar.IsEmpty() {
+		mm.mapPMAs(c, ar, true)
+	}
+	_ = c.flush() // what is not mapped faults
+}
+
+// MapStack maps the first stack: size bytes rounded up, growing down from the layout's
+// top, and returns its range.
+func (mm *MemoryManager) MapStack(by *Actor, size uint64) (memmap.AddrRange, error) {
+	const op = "stack"
+	length, ok := memmap.PageRoundUp(size)
+	limit := by.limits().Stack
+	if !ok || length == 0 || length > limit || length > uint64(mm.layout.StackTop-mm.layout.Min) {
+		return memmap.AddrRange{}, memmap.Refuse(op, unix.ENOMEM, "a stack of %#x bytes, RLIMIT_STACK is %#x", size, limit)
+	}
+	c := mm.begin(by)
+	defer c.end()
+	mm.mappingMu.Lock()
+	defer mm.mappingMu.Unlock()
+	_, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
+		Length: length, Addr: mm.layout.StackTop - memmap.Addr(length), Fixed: true,
+		Perms: memmap.ReadWrite, MaxPerms: memmap.AnyAccess, Private: true,
+		GrowsDown: true, Stack: true, MLock: mm.defMLock,
+	})
+	return ar, err
+}
+
+// SetStackPointer tells where the first thread's stack pointer starts: the vma
+// that holds it is the one that maps calls [stack]. Without it the highest
+// address of the stack serves.
+func (mm *MemoryManager) SetStackPointer(sp memmap.Addr) {
+	mm.mappingMu.Lock()
+	defer mm.mappingMu.Unlock()
+	mm.startSP = sp
+}

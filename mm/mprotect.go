@@ -1,0 +1,143 @@
+package mm
+
+import (
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+)
+
+// MProtect is mprotect(2); growsDown is PROT_GROWSDOWN.
+//
+// Errors: EINVAL addr not page-aligned; ENOMEM an overflow, a hole; EINVAL
+// growsDown of what does not; EACCES more than may ever be given; ENOMEM
+// RLIMIT_DATA, vm.max_map_count. What lies before the vma that refuses is changed.
+func (mm *MemoryManager) MProtect(by *Actor, addr memmap.Addr, length uint64, perms memmap.AccessType, growsDown bool) error {
+	const op = "mprotect"
+	if !addr.IsPageAligned() {
+		return unaligned(op, addr)
+	}
+	if length == 0 {
+		return nil
+	}
+	ar, err := roundedRange(op, addr, length, ^memmap.Addr(0), unix.ENOMEM)
+	if err != nil {
+		return err
+	}
+	c := mm.begin(by)
+	mm.mappingMu.Lock()
+	defer mm.mappingMu.Unlock()
+	if ar, err = mm.protectRange(ar, growsDown); err != nil {
+		return err
+	}
+	mm.activeMu.Lock()
+	defer mm.activeMu.Unlock()
+	err = mm.protect(c, ar, perms)
+	if died := c.flush(); err == nil {
+		err = died
+	}
+	return err
+}
+
+// protectRange checks where ar begins. With growsDown it begins where its first
+// vma does.
+func (mm *MemoryManager) protectRange(ar memmap.AddrRange, growsDown bool) (memmap.AddrRange, error) {
+	const op = "mprotect"
+	first, ok := mm.vmas.LowerBound(ar.Start)
+	if !ok || first.Start >= ar.End {
+		return ar, mm.holeRefused(op, ar.Start)
+	}
+	switch {
+	case growsDown && !first.Value.growsDown:
+		return ar, memmap.Refuse(op, unix.EINVAL, "%v does not grow down", first.Range)
+	case growsDown:
+		ar.Start = first.Start
+	case first.Start > ar.Start:
+		return ar, mm.holeRefused(op, ar.Start)
+	}
+	return ar, nil
+}
+
+// holeRefused is the ENOMEM of calls that want no holes.
+func (mm *MemoryManager) holeRefused(op string, addr memmap.Addr) error {
+	return memmap.Refuse(op, unix.ENOMEM, "%v is not mapped (%s)", addr, mm.holeAt(addr))
+}
+
+// protect changes vma after vma until one refuses. An event is appended for each.
+func (mm *MemoryManager) protect(c *change, ar memmap.AddrRange, perms memmap.AccessType) error {
+	for at := ar.Start; at < ar.End; {
+		seg, ok := mm.vmas.Find(at)
+		if !ok {
+			return mm.holeRefused("mprotect", at)
+		}
+		part := memmap.AddrRange{Start: at, End: min(ar.End, seg.End)}
+		if err := mm.mayProtect(c.by, seg, part, perms); err != nil {
+			return err
+		}
+		if seg.Value.perms != perms {
+			event := mm.note(c, Event{Kind: EventProtect, Access: perms, Range: part, Addr: part.Start})
+			mm.updateVMAs(part, func(v *vma) { v.perms, v.protected = perms, event })
+			mm.protectPMAs(c, part, perms.Effective())
+		}
+		at = part.End
+	}
+	return nil
+}
+
+func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange, perms memmap.AccessType) error {
+	const op = "mprotect"
+	v := seg.Value
+	if !v.maxPerms.SupersetOf(perms.Effective()) {
+		return memmap.Refuse(op, unix.EACCES, "%v may have %v at most, not %v", seg.Range, v.maxPerms, perms)
+	}
+	if v.perms == perms {
+		return nil
+	}
+	if perms.Write { // Linux's mprotect_fixup
+		old := v.isData()
+		v.perms = perms
+		err := mm.mayExpand(op, by, part.Length(), 0, v.isData())
+		if err != nil && mm.mayExpand(op, by, part.Length(), 0, old) == nil {
+			return err
+		}
+	}
+	if more := mm.splits(part); more > 0 {
+		return mm.mayCount(op, more)
+	}
+	return nil
+}
+
+// protectPMAs mirrors a vma's new effective permissions. Where that takes rights
+// away the host hears of it; rights that are added come with the next fault, or,
+// where the window is wide and the calls are few, at once.
+func (mm *MemoryManager) protectPMAs(c *change, ar memmap.AddrRange, effective memmap.AccessType) {
+	var all, weaker memmap.AddrRange // hulls
+	pieces := 0
+	mm.pmas.Update(ar, func(r memmap.AddrRange, p pma) pma {
+		before := mm.grants(&p, false)
+		p.perms = effective
+		if !mm.grants(&p, false).SupersetOf(before) {
+			weaker = hull(weaker, r)
+		}
+		all = hull(all, r)
+		pieces++
+		return p
+	})
+	if !weaker.IsEmpty() {
+		c.spoil(weaker)
+	}
+	few := len(c.ops)+pieces <= fewOps
+	switch wide := mm.window.Get() != memmap.PageSize; {
+	case few && wide:
+		mm.mapPMAs(c, all, false)
+	case few:
+		mm.mapPMAs(c, weaker, false)
+	}
+}
+
+// hull returns the smallest range that holds a, which may be empty, and b.
+func hull(a, b memmap.AddrRange) memmap.AddrRange {
+	if a.IsEmpty() {
+		return b
+	}
+	return memmap.AddrRange{Start: min(a.Start, b.Start), End: max(a.End, b.End)}
+}

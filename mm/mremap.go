@@ -1,0 +1,337 @@
+package mm
+
+import (
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+)
+
+// MRemapOpts says how MRemap may move.
+type MRemapOpts struct {
+	MayMove   bool        // MREMAP_MAYMOVE
+	Fixed     bool        // MREMAP_FIXED: to NewAddr, which is unmapped first
+	DontUnmap bool        // MREMAP_DONTUNMAP: the old range stays mapped, without its pages
+	NewAddr   memmap.Addr // with Fixed; a hint with DontUnmap
+}
+
+// remap is one mremap under way.
+type remap struct {
+	MRemapOpts
+	addr             memmap.Addr
+	oldSize, newSize uint64
+}
+
+func (r *remap) old() memmap.AddrRange {
+	return memmap.AddrRange{Start: r.addr, End: r.addr + memmap.Addr(r.oldSize)}
+}
+
+// MRemap is mremap(2), in the order of Linux 6.18's mm/mremap.c.
+//
+// Errors: EINVAL sizes, addresses and options that make no sense; EFAULT what is
+// to grow or move is not one mapping; EAGAIN RLIMIT_MEMLOCK; ENOMEM no room,
+// RLIMIT_AS, RLIMIT_DATA, vm.max_map_count; what the Mappable says.
+func (mm *MemoryManager) MRemap(by *Actor, old memmap.Addr, oldSize, newSize uint64, o MRemapOpts) (memmap.Addr, error) {
+	r := remap{MRemapOpts: o, addr: old}
+	r.oldSize, _ = memmap.PageRoundUp(oldSize) // as in Linux a length that overflows is 0
+	r.newSize, _ = memmap.PageRoundUp(newSize)
+	if err := mm.checkRemap(&r); err != nil {
+		return 0, err
+	}
+	c := mm.begin(by)
+	defer c.end()
+	mm.mappingMu.Lock()
+	defer mm.mappingMu.Unlock()
+	if (o.Fixed || o.DontUnmap) && mm.vmas.Len()+2 >= MaxMapCount-3 {
+		return 0, memmap.Refuse("mremap", unix.ENOMEM, "there are %d mappings, vm.max_map_count is %d", mm.vmas.Len(), MaxMapCount)
+	}
+	if o.Fixed && r.oldSize == r.newSize {
+		return mm.remapMany(c, r)
+	}
+	return mm.remapOne(c, r)
+}
+
+// checkRemap is Linux's check_mremap_params.
+func (mm *MemoryManager) checkRemap(r *remap) error {
+	const op = "mremap"
+	switch {
+	case !r.addr.IsPageAligned():
+		return unaligned(op, r.addr)
+	case r.newSize == 0:
+		return memmap.Refuse(op, unix.EINVAL, "the new size is 0")
+	case r.newSize > uint64(mm.layout.Max):
+		return memmap.Refuse(op, unix.EINVAL, "the new size %#x is more than all guest memory", r.newSize)
+	case r.old().End < r.addr:
+		return memmap.Refuse(op, unix.EINVAL, "%v+%#x overflows", r.addr, r.oldSize)
+	case !r.Fixed && !r.DontUnmap:
+		return nil
+	case r.NewAddr > mm.layout.Max-memmap.Addr(r.newSize):
+		return memmap.Refuse(op, unix.EINVAL, "%v+%#x ends above %v", r.NewAddr, r.newSize, mm.layout.Max)
+	case !r.NewAddr.IsPageAligned():
+		return unaligned(op, r.NewAddr)
+	case !r.MayMove:
+		return memmap.Refuse(op, unix.EINVAL, "a new address needs MREMAP_MAYMOVE")
+	case r.DontUnmap && r.oldSize != r.newSize:
+		return memmap.Refuse(op, unix.EINVAL, "MREMAP_DONTUNMAP does not resize")
+	}
+	// Not Overlaps: an old range of length 0 overlaps only what it lies inside.
+	if end := r.NewAddr + memmap.Addr(r.newSize); r.old().End > r.NewAddr && end > r.addr {
+		return memmap.Refuse(op, unix.EINVAL, "the new range [%v, %v) overlaps the old %v", r.NewAddr, end, r.old())
+	}
+	return nil
+}
+
+// remapMany moves all that is mapped in the old range, mapping by mapping, with the
+// holes in between. The first must start where the range does.
+func (mm *MemoryManager) remapMany(c *change, r remap) (memmap.Addr, error) {
+	const op = "mremap"
+	old, result := r.old(), r.NewAddr
+	seg, ok := mm.vmas.LowerBound(old.Start)
+	if !ok || seg.Start > old.Start {
+		return 0, mm.notMapped(op, old.Start)
+	}
+	for at := old.Start; ; {
+		part := seg.Intersect(old)
+		one := r
+		one.addr, one.oldSize, one.newSize = part.Start, part.Length(), part.Length()
+		one.NewAddr = result + (part.Start - old.Start)
+		if _, err := mm.remapOne(c, one); err != nil {
+			return 0, err
+		}
+		at = part.End
+		seg, ok = mm.vmas.LowerBound(at)
+		if !ok || seg.Start >= old.End {
+			return result, nil
+		}
+	}
+}
+
+// remapOne resizes or moves within one vma.
+func (mm *MemoryManager) remapOne(c *change, r remap) (memmap.Addr, error) {
+	const op = "mremap"
+	seg, ok := mm.vmas.Find(r.addr)
+	if !ok {
+		return 0, mm.notMapped(op, r.addr)
+	}
+	elsewhere := r.Fixed || r.DontUnmap
+	if !elsewhere && r.newSize <= r.oldSize {
+		return r.addr, mm.shrinkOld(c, &r)
+	}
+	if err := mm.checkExpand(c, seg, &r); err != nil {
+		return 0, err
+	}
+	if elsewhere {
+		return mm.remapTo(c, r)
+	}
+	if r.old().End == seg.End && mm.roomAbove(seg, &r) {
+		return r.addr, mm.expandInPlace(c, seg, &r)
+	}
+	if !r.MayMove {
+		return 0, memmap.Refuse(op, unix.ENOMEM, "%v has no room to grow to %#x bytes where it is", r.old(), r.newSize)
+	}
+	return mm.move(c, seg, &r)
+}
+
+// shrinkOld unmaps the end of the old range, which may span vmas and holes.
+func (mm *MemoryManager) shrinkOld(c *change, r *remap) error {
+	tail := memmap.AddrRange{Start: r.addr + memmap.Addr(r.newSize), End: r.old().End}
+	r.oldSize = r.newSize
+	if tail.IsEmpty() {
+		return nil
+	}
+	if tail.End > mm.layout.Max {
+		return memmap.Refuse("mremap", unix.EINVAL, "the old range ends above %v", mm.layout.Max)
+	}
+	if err := mm.mayPunch("mremap", tail); err != nil {
+		return err
+	}
+	if !mm.vmas.Overlaps(tail) {
+		return nil
+	}
+	return mm.unmapRange(c, tail)
+}
+
+// checkExpand is Linux's check_prep_vma for what makes a new mapping or a larger one.
+func (mm *MemoryManager) checkExpand(c *change, seg vmaSeg, r *remap) error {
+	const op = "mremap"
+	v := &seg.Value
+	if r.oldSize == 0 && v.private {
+		return memmap.Refuse(op, unix.EINVAL, "a private mapping cannot be duplicated")
+	}
+	used := min(r.oldSize, r.newSize)
+	if used > uint64(seg.End-r.addr) {
+		return memmap.Refuse(op, unix.EFAULT, "%v is not one mapping: %v ends before it", r.old(), seg.Range)
+	}
+	if r.newSize <= r.oldSize {
+		return nil
+	}
+	off := offsetOf(seg, r.addr)
+	if off+memmap.MappableOffset(r.newSize) < off {
+		return memmap.Refuse(op, unix.EINVAL, "offset %#x and the new size %#x overflow", uint64(off), r.newSize)
+	}
+	more := r.newSize - r.oldSize
+	if v.mlock != memmap.MLockNone {
+		if err := mm.mayLock(op, c.by, more, 0); err != nil {
+			return err
+		}
+	}
+	return mm.mayExpand(op, c.by, more, 0, v.isData())
+}
+
+// roomAbove reports whether seg can grow where it is. Guard gaps do not count.
+func (mm *MemoryManager) roomAbove(seg vmaSeg, r *remap) bool {
+	grown := memmap.AddrRange{Start: seg.End, End: seg.End + memmap.Addr(r.newSize-r.oldSize)}
+	return grown.End >= grown.Start && grown.End <= mm.layout.Max && !mm.vmas.Overlaps(grown)
+}
+
+// expandInPlace adds to seg's end.
+func (mm *MemoryManager) expandInPlace(c *change, seg vmaSeg, r *remap) error {
+	v := seg.Value
+	v.off = offsetOf(seg, seg.End)
+	more := memmap.AddrRange{Start: seg.End, End: seg.End + memmap.Addr(r.newSize-r.oldSize)}
+	if v.mappable != nil {
+		if err := v.mappable.AddMapping(mm, more, v.off, v.canWriteMappable()); err != nil {
+			return err
+		}
+	}
+	mm.noteRemap(c, r, r.addr)
+	grown := mm.insertVMA(more, v)
+	if v.mlock == memmap.MLockEager {
+		mm.populate(c, grown, more)
+	}
+	return nil
+}
+
+func (mm *MemoryManager) noteRemap(c *change, r *remap, to memmap.Addr) uint64 {
+	return mm.note(c, Event{
+		Kind:   EventRemap,
+		Range:  memmap.AddrRange{Start: to, End: to + memmap.Addr(r.newSize)},
+		Addr:   r.addr,
+		Number: int64(r.oldSize),
+	})
+}
+
+// remapTo is Linux's mremap_to: the destination is emptied, the source shortened,
+// and only then the source is looked at again.
+func (mm *MemoryManager) remapTo(c *change, r remap) (memmap.Addr, error) {
+	const op = "mremap"
+	if r.Fixed {
+		dst := memmap.AddrRange{Start: r.NewAddr, End: r.NewAddr + memmap.Addr(r.newSize)}
+		if mm.vmas.Overlaps(dst) {
+			if err := mm.unmapRange(c, dst); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if r.newSize < r.oldSize {
+		if err := mm.shrinkOld(c, &r); err != nil {
+			return 0, err
+		}
+	}
+	seg, ok := mm.vmas.Find(r.addr)
+	if !ok { // it was the destination
+		return 0, mm.notMapped(op, r.addr)
+	}
+	if r.DontUnmap {
+		if err := mm.mayExpand(op, c.by, r.oldSize, 0, seg.Value.isData()); err != nil {
+			return 0, err
+		}
+	}
+	return mm.move(c, seg, &r)
+}
+
+// move gives seg's old range a new place of the new size. With an old size of 0 it
+// is a second mapping of the same pages.
+func (mm *MemoryManager) move(c *change, seg vmaSeg, r *remap) (memmap.Addr, error) {
+	const op = "mremap"
+	if mm.vmas.Len() >= MaxMapCount-3 {
+		return 0, memmap.Refuse(op, unix.ENOMEM, "there are %d mappings, vm.max_map_count is %d", mm.vmas.Len(), MaxMapCount)
+	}
+	v := seg.Value
+	dst, err := mm.findRoom(op, place{
+		addr: r.NewAddr, length: r.newSize, fixed: r.Fixed, unmap: r.Fixed,
+		huge: v.anonymous() && r.NewAddr == 0 && !v.stack && !v.growsDown && r.newSize%memmap.HugePageSize == 0,
+	})
+	if err != nil {
+		return 0, err
+	}
+	old := r.old()
+	v.off = offsetOf(seg, old.Start)
+	if v.mappable != nil {
+		if err := v.mappable.CopyMapping(mm, old, dst, v.off, v.canWriteMappable()); err != nil {
+			return 0, err
+		}
+	} else if !mm.holdsOwned(old) { // memory that nobody wrote yet is as good as new
+		v.off = memmap.MappableOffset(dst.Start)
+	}
+	return dst.Start, mm.moveTo(c, old, dst, v, r)
+}
+
+// moveTo does the move, once nothing can refuse it any more: vma, pages, and then
+// what is left behind.
+func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *remap) error {
+	v.origin = c.origin(mm.noteRemap(c, r, dst.Start))
+	var left []vmaSeg
+	if !r.DontUnmap && !old.IsEmpty() {
+		left = mm.takeVMAs(c, old)
+	}
+	moved := mm.insertVMA(dst, v)
+	var err error
+	if !old.IsEmpty() {
+		mm.activeMu.Lock()
+		mm.movePMAs(c, old, dst)
+		err = c.flush()
+		mm.cutTraps(old)
+		mm.activeMu.Unlock()
+	}
+	// Only now: until the pages have left, an invalidation must find them.
+	for _, s := range left {
+		if m := s.Value.mappable; m != nil {
+			m.RemoveMapping(mm, s.Range, s.Value.off, s.Value.canWriteMappable())
+		}
+	}
+	if r.DontUnmap && v.mlock != memmap.MLockNone {
+		mm.updateVMAs(old, func(v *vma) { v.mlock = memmap.MLockNone })
+	}
+	if v.mlock == memmap.MLockEager {
+		mm.populate(c, moved, dst)
+	}
+	return err
+}
+
+// holdsOwned reports whether private pages lie in ar.
+func (mm *MemoryManager) holdsOwned(ar memmap.AddrRange) bool {
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	for p := range mm.pmas.In(ar) {
+		if p.Value.kind == owned {
+			return true
+		}
+	}
+	return false
+}
+
+// movePMAs gives the pmas in old their place in dst, which has none and is no
+// shorter. Where they were the host's mappings are stale; where they go they are
+// mapped at once if they are few, else as they are touched.
+//
+// Preconditions: mm.activeMu is held for writing.
+func (mm *MemoryManager) movePMAs(c *change, old, dst memmap.AddrRange) {
+	var few [4]pmaSeg
+	var stale memmap.AddrRange
+	moved := mm.pmas.Cut(old, few[:0])
+	for _, seg := range moved {
+		stale = hull(stale, seg.Range)
+		to := memmap.AddrRange{Start: dst.Start + (seg.Start - old.Start), End: dst.Start + (seg.End - old.Start)}
+		if seg.Value.kind == zero {
+			seg.Value.off = memmap.FileOffset(to.Start)
+		}
+		mm.pmas.Insert(to, seg.Value)
+	}
+	if stale.IsEmpty() {
+		return
+	}
+	c.spoil(stale)
+	if len(moved) < fewOps {
+		mm.mapPMAs(c, dst, false)
+	}
+}

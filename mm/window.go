@@ -1,0 +1,108 @@
+package mm
+
+import (
+	"sync/atomic"
+
+	"mmsh.dev/mmsh/memmap"
+)
+
+// FaultWindow is how much a fault brings in at once, in bytes; WindowAuto grows
+// with sequential use up to 2 MiB. One setting is shared by a world of processes.
+type FaultWindow struct{ bytes atomic.Uint64 }
+
+// WindowAuto is the growing window.
+const WindowAuto = 0
+
+// Set changes the window to 4 KiB, 64 KiB, 2 MiB or WindowAuto.
+func (w *FaultWindow) Set(bytes uint64) { w.bytes.Store(bytes) }
+
+// Get returns the window. A nil FaultWindow is one of 4 KiB.
+func (w *FaultWindow) Get() uint64 {
+	if w == nil {
+		return memmap.PageSize
+	}
+	return w.bytes.Load()
+}
+
+// The automatic window starts small, for those that touch here and there, and
+// quadruples each time that a fault comes where the last window ended.
+const (
+	autoFirst = 16 << 10
+	autoLast  = memmap.HugePageSize
+	// autoPopulate is the largest new mapping that is brought in at once.
+	autoPopulate = 64 << 10
+)
+
+// sequence is the memory of the automatic window: where a sequential reader of
+// addresses would fault next, upwards or downwards, and how much it would get.
+type sequence struct {
+	last memmap.AddrRange
+	size uint64
+}
+
+// next returns the window for a fault at page.
+func (s *sequence) next(page memmap.AddrRange) memmap.AddrRange {
+	switch {
+	case s.size == 0, page.Start != s.last.End && page.End != s.last.Start:
+		s.size = autoFirst
+		s.last = around(page, autoFirst)
+	case page.Start == s.last.End:
+		s.size = min(4*s.size, autoLast)
+		s.last = around(page, s.size)
+		s.last.Start = page.Start
+	default:
+		s.size = min(4*s.size, autoLast)
+		s.last = around(page, s.size)
+		s.last.End = page.End
+	}
+	return s.last
+}
+
+// around returns ar widened to the aligned blocks of size bytes that it touches.
+func around(ar memmap.AddrRange, size uint64) memmap.AddrRange {
+	mask := memmap.Addr(size - 1)
+	if up := (ar.End + mask) &^ mask; up >= ar.End {
+		ar.End = up
+	}
+	ar.Start &^= mask
+	return ar
+}
+
+// windowFor returns how much a fault at page may allocate, copy or translate at
+// once, a superset of page.
+//
+// Preconditions: mm.activeMu is held for writing.
+func (mm *MemoryManager) windowFor(page memmap.AddrRange) memmap.AddrRange {
+	switch w := mm.window.Get(); w {
+	case memmap.PageSize:
+		return page
+	case WindowAuto:
+		return mm.auto.next(page)
+	default:
+		return around(page, w)
+	}
+}
+
+// reach returns how much of the pages that are there already a fault at page may
+// map at once, and how much of a file it may translate: the whole window, since
+// neither takes memory.
+func (mm *MemoryManager) reach(page memmap.AddrRange) memmap.AddrRange {
+	w := mm.window.Get()
+	if w == WindowAuto {
+		w = autoLast
+	}
+	return around(page, w)
+}
+
+// populateAtOnce reports whether a new private anonymous mapping of that length
+// is filled when it is made.
+func (mm *MemoryManager) populateAtOnce(length uint64) bool {
+	switch w := mm.window.Get(); w {
+	case memmap.PageSize:
+		return false
+	case WindowAuto:
+		return length <= autoPopulate
+	default:
+		return length <= w
+	}
+}
