@@ -2,16 +2,28 @@
 // waiting, time, and the run loop that turns a context's stops into system calls,
 // faults and signals. The calls themselves are in sentry/syscalls.
 //
-// Read kernel.go, process.go, task.go, then run.go (the loop) and hold.go (how
-// everything is made to stand still).
+// Read kernel.go, process.go, task.go, then run.go (the loop), sched.go (whose
+// turn it is) and hold.go (how everything is made to stand still).
+//
+// Lock order, outer to inner:
+//
+//	Kernel.mu      the tree of processes: parents, children, states, groups
+//	  Process.mu   signals: actions, masks, pending ones; that the process ends
+//	    sched.mu   who runs, who waits, holds
+//
+// Kernel.reporting is taken with none of them held and is outermost: an Observer
+// runs under it. None is held while a memory manager is called, nor is any of
+// them taken by a system call that meets no signal, no hold and no other process.
 package sentry
 
 import (
+	"fmt"
 	"io"
-	"time"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"mmsh.dev/mmsh/loader"
-	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pgalloc"
 	"mmsh.dev/mmsh/platform"
@@ -68,105 +80,143 @@ type Config struct {
 	KeepDead bool
 }
 
+const (
+	defaultMaxProcs = 1000
+	maxPID          = 4 << 20 // PID_MAX_LIMIT
+	reaperPID       = 1
+	maxKeptDead     = 1000 // LastStates are kept of no more processes than this
+)
+
 // Kernel is one world of guest processes.
 type Kernel struct {
-	_ [0]func()
+	cfg     Config
+	sched   sched
+	clock   clock
+	vdso    *loader.VDSO // nil if there is no Memory
+	rand    random
+	futexes futexTable
+
+	reporting sync.Mutex // one Observer call at a time; see report.go
+	stops     chan *Report
+
+	watchCalls atomic.Bool
+	logCalls   atomic.Bool
+
+	mu      sync.Mutex
+	procs   map[int32]*Process // all but the forgotten; nil: an id that is reserved
+	reaper  *Process
+	first   *Process
+	lastPID int32
+	live    int        // processes that are Alive
+	dead    []*Process // that are kept for KeepDead, oldest first
+	closed  bool       // Shutdown began
 }
 
 // New returns a Kernel with only its reaper, pid 1.
-func New(c Config) (*Kernel, error) { panic("sentry: unwritten") }
-
-// LoadOptions say what the first program is given.
-type LoadOptions struct {
-	Path string   // in the guest's tree
-	Args []string // argv, Args[0] included
-	Env  []string
-	Cwd  string
+func New(c Config) (*Kernel, error) {
+	if c.MaxProcs == 0 {
+		c.MaxProcs = defaultMaxProcs
+	}
+	k := &Kernel{
+		cfg:     c,
+		procs:   make(map[int32]*Process),
+		stops:   make(chan *Report, 64),
+		lastPID: reaperPID,
+	}
+	k.sched.init(k)
+	k.clock = newClock(k)
+	k.rand.init(c.Sched, c.Seed)
+	k.reaper = &Process{k: k, pid: reaperPID, pgid: reaperPID, sid: reaperPID, name: "reaper"}
+	if c.Memory != nil {
+		v, err := loader.NewVDSO(c.Memory)
+		if err != nil {
+			return nil, fmt.Errorf("sentry: making the vdso: %w", err)
+		}
+		k.vdso = v
+	}
+	return k, nil
 }
-
-// Load makes a process of a program, stopped at its first instruction. All tasks are held:
-// the caller holds h.
-func (k *Kernel) Load(h *Hold, o LoadOptions) (*Process, error) { panic("sentry: unwritten") }
-
-// LoadFile is Load of a program that is not in the tree, e.g. an embedded one.
-func (k *Kernel) LoadFile(h *Hold, f loader.File, o LoadOptions) (*Process, error) {
-	panic("sentry: unwritten")
-}
-
-// LoadBlank makes a process with no program: an empty address space with one
-// thread whose registers are zero.
-func (k *Kernel) LoadBlank(h *Hold) (*Process, error) { panic("sentry: unwritten") }
 
 // Process returns the process pid, also one that is dead if KeepDead; nil if
 // there is none.
-func (k *Kernel) Process(pid int32) *Process { panic("sentry: unwritten") }
+func (k *Kernel) Process(pid int32) *Process {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.procs[pid]
+}
 
 // Processes returns all processes by pid, dead ones that are kept included,
 // without the reaper.
-func (k *Kernel) Processes() []*Process { panic("sentry: unwritten") }
+func (k *Kernel) Processes() []*Process {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.sortedLocked(func(*Process) bool { return true })
+}
 
-// First returns the process that Load or LoadBlank made last.
-func (k *Kernel) First() *Process { panic("sentry: unwritten") }
+// sortedLocked returns the processes that f picks, by pid.
+//
+// Preconditions: k.mu is held.
+func (k *Kernel) sortedLocked(f func(*Process) bool) []*Process {
+	var ps []*Process
+	for _, p := range k.procs {
+		if p != nil && f(p) {
+			ps = append(ps, p)
+		}
+	}
+	slices.SortFunc(ps, func(a, b *Process) int { return int(a.pid - b.pid) })
+	return ps
+}
 
-// Clock is the guests' time.
-type Clock interface {
-	Now() time.Time            // CLOCK_REALTIME
-	Monotonic() time.Duration  // CLOCK_MONOTONIC, since boot
-	CPU(t *Task) time.Duration // CLOCK_THREAD_CPUTIME_ID
-	ProcessCPU(p *Process) time.Duration
+// NumProcesses returns how many processes are alive.
+func (k *Kernel) NumProcesses() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.live
+}
+
+// First returns the process that Load or LoadBlank made last, nil if there is none.
+func (k *Kernel) First() *Process {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.first
 }
 
 // Clock returns the guests' clock.
-func (k *Kernel) Clock() Clock { panic("sentry: unwritten") }
+func (k *Kernel) Clock() Clock { return k.clock }
 
 // Config returns what the kernel was made of.
-func (k *Kernel) Config() *Config { panic("sentry: unwritten") }
+func (k *Kernel) Config() *Config { return &k.cfg }
 
-// Shutdown kills every process, waits for their stubs to be gone and frees their
-// memory. It works whatever state the world is in.
-func (k *Kernel) Shutdown() { panic("sentry: unwritten") }
+// Random fills p with bytes for getrandom(2) and AT_RANDOM: in sched det the same
+// ones for the same seed and order of calls, else the host's.
+func (k *Kernel) Random(p []byte) { k.rand.read(p) }
 
-// Reason is why an Observer is asked, and why the world stopped.
-type Reason uint8
+// WatchSyscalls makes every system call a ReasonSyscall and a ReasonSysret
+// report, or no longer does. It is off at first.
+func (k *Kernel) WatchSyscalls(on bool) { k.watchCalls.Store(on) }
 
-// The reasons.
-const (
-	ReasonSignal  Reason = iota + 1 // a signal is about to be delivered
-	ReasonExit                      // a process is about to end; its memory is still there
-	ReasonSyscall                   // a task is about to enter a system call
-	ReasonSysret                    // a task has left a system call
-	ReasonExec
-	ReasonFork
-	ReasonDied // a stub was killed from outside, or went where it cannot be followed
-	ReasonTrap // a trap of the engine (watchpoint) or of the processor (breakpoint, step)
-	ReasonInterrupt
-)
+// LogSyscalls makes every system call an event, or no longer does. It is off at
+// first; calls that are not known are events always.
+func (k *Kernel) LogSyscalls(on bool) { k.logCalls.Store(on) }
 
-// Report says what a task met.
-type Report struct {
-	Reason Reason
-	Task   *Task
-	Addr   memmap.Addr       // of a fault or trap
-	Access memmap.AccessType // of a fault or trap
-	Cause  memmap.Cause      // why a fault was refused
-	Err    error             // the engine's reason for it
-	Signal int32             // ReasonSignal
-	Code   int32             // its si_code
-	// Handled: the guest has a handler for Signal, ignores or blocks it;
-	// otherwise it is about to die of it.
-	Handled bool
-	Status  uint32 // ReasonExit: the wait status
-	Number  uint64 // ReasonSyscall, ReasonSysret: the call's
-	Detail  string
+// note appends an event that people should know of.
+func (k *Kernel) note(pid int32, text string) {
+	k.cfg.Events.Append(mm.Event{Kind: mm.EventNote, PID: pid, Note: text})
 }
 
-// Observer watches tasks; it is called on their tracing threads, before the
-// kernel acts. If it answers true the task parks right there and the whole world
-// is held, as if by Hold; the Report is then what Kernel.Stops delivers.
-type Observer interface {
-	Observe(r *Report) (hold bool)
+// newPIDLocked returns an unused process id above the last one, wrapping at the
+// end as Linux does; 0 if there is none.
+//
+// Preconditions: k.mu is held.
+func (k *Kernel) newPIDLocked() int32 {
+	for range maxPID {
+		k.lastPID++
+		if k.lastPID >= maxPID {
+			k.lastPID = reaperPID + 1
+		}
+		if _, used := k.procs[k.lastPID]; !used {
+			return k.lastPID
+		}
+	}
+	return 0
 }
-
-// Stops delivers the Reports that made the world stop. Its buffer never fills: a
-// world that is held makes no reports.
-func (k *Kernel) Stops() <-chan *Report { panic("sentry: unwritten") }

@@ -1,0 +1,135 @@
+package sentry
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/platform"
+)
+
+// si_code values, sigaction(2).
+const (
+	siUser     = 0
+	siKernel   = 0x80
+	siTKill    = -6
+	segvMapErr = 1
+	segvAccErr = 2
+	busAdrErr  = 2
+)
+
+// Exception numbers and the bits of a page fault's error code, as a signal
+// frame shows them.
+const (
+	trapDivide     = 0
+	trapDebug      = 1
+	trapBreakpoint = 3
+	trapInvalid    = 6
+	trapProtection = 13
+	trapPage       = 14
+	trapFPU        = 16
+	trapAlign      = 17
+	trapSIMD       = 19
+
+	pfPresent = 1 << 0
+	pfWrite   = 1 << 1
+	pfUser    = 1 << 2
+	pfFetch   = 1 << 4
+)
+
+// fault answers an access that the host's mappings did not allow.
+func (t *Task) fault(stop *platform.Stop) {
+	cause, err := t.mm.HandleUserFault(t.Actor("fault"), stop.Addr, stop.Access, memmap.Addr(t.regs.Rsp))
+	if err == nil {
+		return
+	}
+	var trap *mm.TrapError
+	switch {
+	case errors.As(err, &trap):
+		t.watched(stop, err)
+		return
+	case errors.Is(err, platform.ErrDied):
+		t.died("killed from outside: " + err.Error())
+		return
+	}
+	info := faultInfo(stop.Addr, err)
+	t.notePageFault(stop, info)
+	t.force(info, &Report{Addr: stop.Addr, Access: stop.Access, Cause: cause, Err: err})
+}
+
+// faultInfo says which signal a refused access is.
+func faultInfo(addr memmap.Addr, err error) *SigInfo {
+	info := &SigInfo{Signal: int32(unix.SIGSEGV), Code: segvMapErr, Addr: addr}
+	var bus *memmap.BusError
+	switch {
+	case errors.As(err, &bus):
+		info.Signal, info.Code = int32(unix.SIGBUS), busAdrErr
+	case errnoOf(err) == unix.EPERM, errnoOf(err) == unix.EACCES:
+		info.Code = segvAccErr
+	case errnoOf(err) != unix.EFAULT: // no memory for the page
+		info.Signal, info.Code = int32(unix.SIGBUS), busAdrErr
+	}
+	return info
+}
+
+// notePageFault keeps what the processor would have told of a page fault, for the
+// signal frame: the present bit says whether the page is there.
+func (t *Task) notePageFault(stop *platform.Stop, info *SigInfo) {
+	t.trapNo, t.trapErr, t.cr2 = trapPage, pfUser, uint64(stop.Addr)
+	if stop.Access.Write {
+		t.trapErr |= pfWrite
+	}
+	if stop.Access.Execute {
+		t.trapErr |= pfFetch
+	}
+	if info.Code == segvAccErr && len(t.mm.PMAs(stop.Addr.Page())) > 0 {
+		t.trapErr |= pfPresent
+	}
+}
+
+// watched reports an access that met a trap of the engine; it is tried again when
+// the world goes on. If nobody stops for the trap, the access is stepped over it.
+func (t *Task) watched(stop *platform.Stop, err error) {
+	r := &Report{Reason: ReasonTrap, Addr: stop.Addr, Access: stop.Access, Err: err, Handled: true}
+	t.report(r)
+}
+
+// exception passes a hardware exception on, unchanged.
+func (t *Task) exception(stop *platform.Stop) {
+	info := &SigInfo{Signal: int32(stop.Signal), Code: stop.Code, Addr: stop.Addr}
+	t.noteException(stop)
+	if stop.Signal == unix.SIGTRAP {
+		r := &Report{Reason: ReasonTrap, Addr: memmap.Addr(t.regs.Rip), Signal: info.Signal, Code: info.Code}
+		t.report(r)
+		if r.Handled || t.ending() {
+			return
+		}
+	}
+	t.force(info, &Report{Addr: stop.Addr})
+}
+
+// noteException keeps an exception's number for the signal frame. A stop tells
+// the signal only; no signal has two exceptions with the same code.
+func (t *Task) noteException(stop *platform.Stop) {
+	t.trapErr = 0
+	switch stop.Signal {
+	case unix.SIGFPE:
+		t.trapNo = trapDivide
+		if stop.Code > 2 { // FPE_INTDIV 1, FPE_INTOVF 2: integers; above: vector unit
+			t.trapNo = trapSIMD
+		}
+	case unix.SIGILL:
+		t.trapNo = trapInvalid
+	case unix.SIGTRAP:
+		t.trapNo = trapDebug
+		if stop.Code == siKernel {
+			t.trapNo = trapBreakpoint
+		}
+	case unix.SIGBUS:
+		t.trapNo = trapAlign
+	default:
+		t.trapNo = trapProtection
+	}
+}
