@@ -33,6 +33,18 @@ func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error)
 	return ar.Start, nil
 }
 
+// FindRoom returns the address that MMap would choose for o now. Nothing is mapped;
+// limits are not asked. Errors are those of MMap.
+func (mm *MemoryManager) FindRoom(_ *Actor, o memmap.MMapOpts) (memmap.Addr, error) {
+	if err := mm.checkMMapOpts(&o); err != nil {
+		return 0, err
+	}
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	ar, err := mm.findRoom("mmap", placeFor(&o))
+	return ar.Start, err
+}
+
 // checkMMapOpts checks what can be checked without a lock, and rounds.
 func (mm *MemoryManager) checkMMapOpts(o *memmap.MMapOpts) error {
 	const op = "mmap"

@@ -30,6 +30,9 @@ type model struct {
 	pages map[memmap.FileOffset]modelPage
 	live  []memmap.FileRange // what was allocated, until every page of it is free
 	stamp uint64
+	grows bool // more is allocated than freed
+
+	refusals, punches int
 }
 
 func (m *model) memory(at memmap.FileOffset) []byte {
@@ -107,11 +110,15 @@ func (m *model) offsets(fr memmap.FileRange) []memmap.FileOffset {
 
 func (m *model) step(limit uint64) {
 	n := uint64(1+m.rng.IntN(8)) * pageSize
-	if m.rng.IntN(50) == 0 {
+	if m.grows && m.rng.IntN(50) == 0 {
 		n = uint64(1+m.rng.IntN(400)) * pageSize
 	}
 	kind := Kind(m.rng.IntN(int(System) + 1))
-	switch fr := m.some(); m.rng.IntN(10) {
+	op := m.rng.IntN(10)
+	if !m.grows && op <= 4 && m.rng.IntN(4) > 0 {
+		op = 5 // drop references instead of taking them
+	}
+	switch fr := m.some(); op {
 	case 0, 1:
 		m.allocate(n, kind, fr, limit)
 	case 2:
@@ -143,12 +150,16 @@ func (m *model) step(limit uint64) {
 			m.f.IncRef(fr)
 			m.each(fr, func(p *modelPage) { p.refs++ })
 		}
-	case 5, 6, 7:
+	case 5, 6:
 		if !fr.IsEmpty() {
+			stale := m.f.staleBytes
 			m.f.DecRef(fr)
 			m.each(fr, func(p *modelPage) { p.refs-- })
+			if m.f.staleBytes < stale {
+				m.punches++
+			}
 		}
-	case 8:
+	case 7, 8:
 		for _, at := range m.offsets(fr) {
 			m.check(at)
 			m.write(at)
@@ -186,6 +197,9 @@ func (m *model) refused(n, limit uint64, err error) bool {
 	over := uint64(len(m.pages))*pageSize+n > limit
 	if over != errors.Is(err, unix.ENOMEM) || !over && err != nil {
 		m.t.Fatalf("%d pages are live, %d more under a limit of %d: %v", len(m.pages), n/pageSize, limit/pageSize, err)
+	}
+	if over {
+		m.refusals++
 	}
 	return over
 }
@@ -250,6 +264,7 @@ func TestMemoryFileAgainstModel(t *testing.T) {
 		f: newFile(t, Options{Limit: limit}), pages: map[memmap.FileOffset]modelPage{},
 	}
 	for i := range 100_000 {
+		m.grows = i%10_000 < 4000
 		m.step(limit)
 		if i%2000 != 0 {
 			continue
@@ -260,6 +275,9 @@ func TestMemoryFileAgainstModel(t *testing.T) {
 		if got, want := m.f.Stats().Total, uint64(len(m.pages))*pageSize; got != want {
 			t.Fatalf("%d bytes allocated, want %d", got, want)
 		}
+	}
+	if m.refusals == 0 || m.punches == 0 {
+		t.Errorf("the limit refused %d times and holes were punched %d times: the test misses its aim", m.refusals, m.punches)
 	}
 	for at, p := range m.pages {
 		for range p.refs {

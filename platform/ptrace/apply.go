@@ -23,7 +23,10 @@ func (as *AddressSpace) Apply(via platform.Context, ops []platform.MapOp) error 
 		return err
 	}
 	if via == nil {
-		return as.p.super.do(func() error { return as.apply(as.keeper, ops, fds) })
+		return as.p.super.do(func() error {
+			as.p.super.bring(as.keeper)
+			return as.apply(as.keeper, ops, fds)
+		})
 	}
 	c, ok := via.(*Context)
 	if !ok || c.as != as {

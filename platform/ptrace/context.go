@@ -27,9 +27,10 @@ type Context struct {
 	// guest's own is cleared between two single steps to when the guest runs.
 	ghostTF bool
 
-	// Interrupt sets asked, then kicks if running; Run sets running, then looks
-	// at asked. So one of the two sees the other.
-	asked, running atomic.Bool
+	// Interrupt sets asked, then kicks if the guest runs; Run says so to pair, then
+	// looks at asked. So one of the two sees the other.
+	asked atomic.Bool
+	pair  *pair
 
 	vectors vectors
 }
@@ -57,7 +58,7 @@ func (c *Context) HostTID() int { return c.pid }
 // Interrupt implements platform.Context.
 func (c *Context) Interrupt() {
 	c.asked.Store(true)
-	if c.running.Load() {
+	if c.pair.running() {
 		c.signal(kick)
 	}
 }
@@ -65,6 +66,7 @@ func (c *Context) Interrupt() {
 // Release implements platform.Context.
 func (c *Context) Release() {
 	c.end()
+	c.as.p.place.leave(c.pair)
 	c.as.p.remove(c.tracee)
 }
 
@@ -88,8 +90,8 @@ func (c *Context) run(regs *Regs, request int) (platform.Stop, error) {
 		return c.ended(err)
 	}
 	c.vectors.ran()
-	c.running.Store(true)
-	defer c.running.Store(false)
+	c.pair.start()
+	defer c.pair.stop()
 	if c.asked.Swap(false) {
 		return platform.Stop{Kind: platform.Interrupted}, nil
 	}

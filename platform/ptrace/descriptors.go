@@ -67,6 +67,7 @@ func (z *zygote) fd(super *supervisor, fd int) (int, error) {
 		if p, ok, err = z.fds.find(fd); err != nil || ok {
 			return err // somebody else was faster
 		}
+		super.bring(z.tracee)
 		if err := z.forget(fd); err != nil {
 			return err
 		}

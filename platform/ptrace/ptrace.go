@@ -38,6 +38,7 @@ type Platform struct {
 	at    layout
 	slots *slotFile
 	super *supervisor
+	place *placer
 
 	zygote *zygote // the supervisor's
 
@@ -58,7 +59,8 @@ func New() (*Platform, error) {
 		slots.close()
 		return nil, err
 	}
-	p := &Platform{at: newLayout(), slots: slots, super: newSupervisor(), stubs: map[*tracee]struct{}{}}
+	place := newPlacer()
+	p := &Platform{at: newLayout(), slots: slots, super: newSupervisor(place), place: place, stubs: map[*tracee]struct{}{}}
 	if err := p.super.do(p.needZygote); err != nil {
 		p.super.stop()
 		slots.close()
@@ -140,6 +142,7 @@ func (p *Platform) Close() error {
 		return nil
 	})
 	p.super.stop()
+	p.place.close()
 	p.slots.close()
 	if left != nil {
 		return fmt.Errorf("close: stubs %v were not released", left)

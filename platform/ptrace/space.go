@@ -2,7 +2,6 @@ package ptrace
 
 import (
 	"fmt"
-	"runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +37,7 @@ func (as *AddressSpace) start() error {
 	if err := as.p.needZygote(); err != nil {
 		return err
 	}
+	as.p.super.bring(as.p.zygote.tracee)
 	slots, err := as.p.slots.take()
 	if err != nil {
 		return err
@@ -79,6 +79,7 @@ func (as *AddressSpace) NewContext(from platform.Context) (platform.Context, err
 	}
 	var pid int
 	if err := as.p.super.do(func() error {
+		as.p.super.bring(as.keeper)
 		nspid, err := as.keeper.call(unix.SYS_CLONE, uintptr(cloneContext), 0, 0, 0, 0, uintptr(as.nspid))
 		if err != nil {
 			return err
@@ -94,6 +95,7 @@ func (as *AddressSpace) NewContext(from platform.Context) (platform.Context, err
 		return nil, fmt.Errorf("new context: %w", err)
 	}
 	as.p.add(c.tracee)
+	c.pair = as.p.place.join(pid)
 	return c, nil
 }
 
@@ -102,5 +104,4 @@ func (as *AddressSpace) Release() {
 	_ = as.p.super.do(func() error { as.keeper.end(); return nil })
 	as.p.remove(as.keeper)
 	as.p.slots.give(as.slots)
-	runtime.KeepAlive(as)
 }

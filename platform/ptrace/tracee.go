@@ -40,6 +40,7 @@ type tracee struct {
 	pid   int // the host's
 	owner int // the tracing thread
 	at    *layout
+	place follower // if it is the supervisor's
 	gone  atomic.Bool // reaped: pid may be another's now
 	died  error       // why, once gone; wraps platform.ErrDied
 	late  atomic.Bool // an injected call took longer than callTimeout
@@ -48,7 +49,7 @@ type tracee struct {
 
 // newTracee returns a tracee of the calling thread.
 func newTracee(pid int, at *layout) *tracee {
-	t := &tracee{pid: pid, owner: unix.Gettid(), at: at}
+	t := &tracee{pid: pid, owner: unix.Gettid(), at: at, place: follower{pid, anyCPU}}
 	t.watch = time.AfterFunc(time.Hour, func() {
 		t.late.Store(true)
 		t.kill()

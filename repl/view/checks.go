@@ -87,3 +87,6 @@ func (v Settings) Text(p *Printer) {
 	}
 	t.print(p)
 }
+
+// Text prints $name = value.
+func (v Setting) Text(p *Printer) { p.Line("%s = %s", v.Name, v.Value) }

@@ -167,3 +167,15 @@ func (v Stats) Text(p *Printer) {
 	}
 	t.print(p)
 }
+
+// Brief prints what happened and who asked, without number, range and address.
+func (e Event) Brief() string {
+	words := compact(e.Kind, e.Cause)
+	if e.Kind == "fork" {
+		words = append(words, fmt.Sprintf("of child %d", e.Number))
+	}
+	if from := e.from(); from != "" {
+		words = append(words, from)
+	}
+	return strings.Join(words, ", ")
+}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"mmsh.dev/mmsh/loader"
 	"mmsh.dev/mmsh/mm"
@@ -76,6 +77,7 @@ type Debugger struct {
 
 	pid, tid int32 // the current process and thread
 	child    int32 // the newest child, 0 if none
+	aborts   atomic.Pointer[sentry.Kernel]
 	stop     *Stop // the last one
 }
 
@@ -146,6 +148,7 @@ func (d *Debugger) newWorld() error {
 	}
 	d.observe.reset(k, d.config.RunToEnd)
 	d.kernel, d.world, d.journal = k, w, journal.New(ring, d.config.MaxEvents)
+	d.aborts.Store(k)
 	d.hold = k.Hold("new world")
 	return nil
 }
@@ -163,6 +166,7 @@ func (d *Debugger) endWorld() {
 	}
 	k, w := d.kernel, d.world
 	d.kernel, d.world, d.hold = nil, nil, nil
+	d.aborts.Store(nil)
 	d.pid, d.tid, d.child, d.stop = 0, 0, 0, nil
 	k.Shutdown()
 	w.close()
@@ -171,6 +175,14 @@ func (d *Debugger) endWorld() {
 func (w *World) close() {
 	if w.Close != nil {
 		w.Close()
+	}
+}
+
+// Abort kills every process of the world, whatever state it is in, from any goroutine:
+// the last resort before an exit.
+func (d *Debugger) Abort() {
+	if k := d.aborts.Load(); k != nil {
+		k.Shutdown()
 	}
 }
 

@@ -13,6 +13,7 @@ type Sink struct {
 	max     uint64       // bytes, 0: no cap
 	total   uint64
 	cut     bool
+	told    bool
 	all     [2][]byte // since Clear
 	pending []Chunk   // since Take
 	keep    bool      // pending is wanted
@@ -54,6 +55,15 @@ func (s *Sink) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = [2][]byte{}
+}
+
+// FirstCut reports whether output was dropped, the first time it is asked after that.
+func (s *Sink) FirstCut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.cut && !s.told
+	s.told = s.told || s.cut
+	return first
 }
 
 // Cut reports whether output was dropped because of the cap.

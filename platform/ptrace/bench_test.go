@@ -1,0 +1,137 @@
+package ptrace
+
+import (
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/platform"
+)
+
+// loopOf returns code that does body for ever.
+func loopOf(body ...byte) []byte { return append(body, 0xeb, byte(-2-len(body))) }
+
+// yardstick runs the C program that does the same without us: nanoseconds a stop.
+func yardstick(b *testing.B) float64 {
+	b.Helper()
+	exe := filepath.Join(b.TempDir(), "sysemu")
+	if out, err := exec.Command("gcc", "-O2", "-o", exe, "testdata/sysemu.c").CombinedOutput(); err != nil {
+		b.Fatalf("gcc: %v\n%s", err, out)
+	}
+	best := 0.0
+	for range 3 {
+		out, err := exec.Command(exe, "100000").Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if best == 0 || ns < best {
+			best = ns
+		}
+	}
+	return best
+}
+
+// BenchmarkGetppid is a system call's round trip. The bar is 1.25 × the yardstick.
+func BenchmarkGetppid(b *testing.B) {
+	c := yardstick(b)
+	g := newGuest(b, newPlatform(b), loopOf(getppid...)...)
+	for b.Loop() {
+		if g.run().Kind != platform.Syscall {
+			b.Fatal("not a call")
+		}
+		g.regs.Rax = 1
+	}
+	ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	b.ReportMetric(c, "ns/C-loop")
+	b.ReportMetric(ns/c, "ratio")
+}
+
+// BenchmarkFault is a fault, a page mapped by injection, and the resume.
+func BenchmarkFault(b *testing.B) {
+	// mov [rax], eax; mov [rax + 0x1000], eax; …: two pages take turns
+	g := newGuest(b, newPlatform(b), loopOf(0x89, 0x00, 0x48, 0x87, 0xc3)...) // xchg rax, rbx
+	pages := [2]memmap.Addr{0x700000, 0x701000}
+	g.regs.Rax, g.regs.Rbx = uint64(pages[0]), uint64(pages[1])
+	i := 0
+	for b.Loop() {
+		if stop := g.run(); stop.Kind != platform.Fault {
+			b.Fatal(stop)
+		}
+		g.apply(
+			platform.MapOp{AR: page(pages[(i+1)%2])},
+			platform.MapOp{AR: page(pages[i%2]), File: g.file, Offset: dataOff, At: memmap.ReadWrite})
+		i++
+	}
+}
+
+func BenchmarkApply1(b *testing.B)        { benchmarkApply(b, 1, false) }
+func BenchmarkApply64(b *testing.B)       { benchmarkApply(b, 64, false) }
+func BenchmarkApplyByKeeper(b *testing.B) { benchmarkApply(b, 1, true) }
+func BenchmarkApply64ByKeep(b *testing.B) { benchmarkApply(b, 64, true) }
+
+func benchmarkApply(b *testing.B, n int, keeper bool) {
+	g := newGuest(b, newPlatform(b))
+	var ops []platform.MapOp
+	for i := range n {
+		ops = append(ops, platform.MapOp{
+			AR: page(0x700000 + 2*memmap.PageSize*memmap.Addr(i)), File: g.file, Offset: dataOff, At: memmap.ReadWrite,
+		})
+	}
+	via := g.Context
+	if keeper {
+		via = nil
+	}
+	for b.Loop() {
+		if err := g.as.Apply(via, ops); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNewPlatform(b *testing.B) {
+	for b.Loop() {
+		p, err := New()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNewAddressSpace(b *testing.B) {
+	p := newPlatform(b)
+	for b.Loop() {
+		as, err := p.NewAddressSpace()
+		if err != nil {
+			b.Fatal(err)
+		}
+		as.Release()
+	}
+}
+
+func BenchmarkNewContext(b *testing.B) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	as, err := newPlatform(b).NewAddressSpace()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer as.Release()
+	for b.Loop() {
+		c, err := as.NewContext(nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Release()
+	}
+}

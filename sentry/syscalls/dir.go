@@ -1,0 +1,84 @@
+package syscalls
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/sentry"
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+// getcwd(buf, size): the length, NUL included.
+func getcwd(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	cwd := append([]byte(t.Process().Context().Cwd()), 0)
+	if uint64(len(cwd)) > a[1] {
+		return 0, memmap.Refuse("getcwd", unix.ERANGE, "%d bytes do not fit into %d", len(cwd), a[1])
+	}
+	return uintptr(len(cwd)), t.CopyOut(addr(a[0]), cwd)
+}
+
+// chdir(path).
+func chdir(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	p, err := pathAt(t, atFDCWD, addr(a[0]), false)
+	if err != nil {
+		return 0, err
+	}
+	defer p.done()
+	return 0, t.Process().Context().Chdir(p.Where)
+}
+
+// fchdir(fd).
+func fchdir(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	d, err := t.Process().FDs().Get(i32(a[0]))
+	if err != nil {
+		return 0, err
+	}
+	defer d.DecRef()
+	return 0, t.Process().Context().Chdir(vfs.Where{At: d, Caller: vfs.Caller{PID: t.Process().PID(), TID: t.TID()}})
+}
+
+// umask(mask): the old one.
+func umask(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return uintptr(t.Process().Context().Umask(uint32(a[0]) & 0o777)), nil
+}
+
+// getdents64(fd, buf, size): as many entries as fit, EINVAL if not even one does.
+func getdents64(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	d, err := getFile(t, i32(a[0]))
+	if err != nil {
+		return 0, err
+	}
+	defer d.DecRef()
+	room := int(min(uint64(uint32(a[2])), maxChunk))
+	var out []byte
+	full := false
+	err = d.ReadDir(func(e vfs.Dirent) bool {
+		entry := direntBytes(e)
+		if full = len(out)+len(entry) > room; full {
+			return false
+		}
+		out = append(out, entry...)
+		return true
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case len(out) == 0 && full:
+		return 0, invalid("getdents64", "no entry fits into %d bytes", room)
+	}
+	return uintptr(len(out)), t.CopyOut(addr(a[1]), out)
+}
+
+// direntBytes is e as a struct linux_dirent64.
+func direntBytes(e vfs.Dirent) []byte {
+	const header = 19 // d_ino, d_off, d_reclen, d_type
+	b := make([]byte, (header+len(e.Name)+1+7)&^7)
+	binary.LittleEndian.PutUint64(b, e.Inode)
+	binary.LittleEndian.PutUint64(b[8:], uint64(e.Next))
+	binary.LittleEndian.PutUint16(b[16:], uint16(len(b)))
+	b[18] = e.Type
+	copy(b[header:], e.Name)
+	return b
+}

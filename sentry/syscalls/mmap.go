@@ -1,0 +1,235 @@
+package syscalls
+
+import (
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/sentry"
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+const (
+	// mapType is the part of mmap's flags that says what kind of mapping is asked
+	// for; it is a number, not a set of bits.
+	mapType = 0xf
+
+	mapDroppable = 0x08
+
+	// readImpliesExec is personality's READ_IMPLIES_EXEC.
+	readImpliesExec = 0x0400000
+
+	// legacyMapFlags are all flags that MAP_SHARED_VALIDATE lets pass: those that
+	// kernels knew when it was invented.
+	legacyMapFlags = unix.MAP_SHARED | unix.MAP_PRIVATE | unix.MAP_FIXED | unix.MAP_ANONYMOUS |
+		unix.MAP_DENYWRITE | unix.MAP_EXECUTABLE | unix.MAP_GROWSDOWN | unix.MAP_LOCKED |
+		unix.MAP_NORESERVE | unix.MAP_POPULATE | unix.MAP_NONBLOCK | unix.MAP_STACK |
+		unix.MAP_HUGETLB | unix.MAP_32BIT | 0x80 /* MAP_ABOVE4G */ |
+		unix.MAP_HUGE_2MB | unix.MAP_HUGE_1GB
+)
+
+// mmap(addr, length, prot, flags, fd, offset). Linux: sys_mmap, ksys_mmap_pgoff,
+// do_mmap, in their order.
+func mmap(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	r := mmapRequest{
+		addr: addr(a[0]), length: a[1], prot: int(int32(a[2])), flags: int(int32(a[3])), fd: i32(a[4]), offset: a[5],
+	}
+	if r.offset%memmap.PageSize != 0 {
+		return 0, invalid("mmap", "offset %#x is not page-aligned", r.offset)
+	}
+	if r.prot&unix.PROT_READ != 0 && t.Process().Personality()&readImpliesExec != 0 {
+		r.prot |= unix.PROT_EXEC
+	}
+	if r.flags&unix.MAP_ANONYMOUS != 0 {
+		return r.anonymous(t)
+	}
+	d, err := getFile(t, r.fd)
+	if err != nil {
+		return 0, err
+	}
+	defer d.DecRef()
+	return r.file(t, d)
+}
+
+// mmapRequest is mmap's arguments.
+type mmapRequest struct {
+	addr        memmap.Addr
+	length      uint64
+	prot, flags int
+	fd          int32
+	offset      uint64
+}
+
+// opts are the options that all kinds of mapping share.
+func (r *mmapRequest) opts() memmap.MMapOpts {
+	noReplace := r.flags&unix.MAP_FIXED_NOREPLACE != 0
+	fixed := r.flags&unix.MAP_FIXED != 0
+	o := memmap.MMapOpts{
+		Length:    r.length,
+		Addr:      r.addr,
+		Fixed:     fixed || noReplace,
+		Unmap:     fixed && !noReplace,
+		NoReplace: noReplace,
+		Map32Bit:  r.flags&unix.MAP_32BIT != 0,
+		Perms:     memmap.AccessFromProt(r.prot),
+		MaxPerms:  memmap.AnyAccess,
+		GrowsDown: r.flags&unix.MAP_GROWSDOWN != 0,
+		NoReserve: r.flags&unix.MAP_NORESERVE != 0,
+		// MAP_NONBLOCK with MAP_POPULATE populates nothing (mmap(2)).
+		Populate: r.flags&(unix.MAP_POPULATE|unix.MAP_NONBLOCK) == unix.MAP_POPULATE,
+	}
+	if r.flags&unix.MAP_LOCKED != 0 {
+		o.MLock = memmap.MLockEager
+	}
+	return o
+}
+
+// refuse returns err, unless the place that is asked for is already wrong: Linux
+// looks for room before it looks at the kind of mapping.
+func (r *mmapRequest) refuse(t *sentry.Task, err error) error {
+	if place := r.placeError(t); place != nil {
+		return place
+	}
+	return err
+}
+
+// placeError is what is wrong with length and address whatever is mapped there.
+func (r *mmapRequest) placeError(t *sentry.Task) error {
+	length, ok := memmap.PageRoundUp(r.length)
+	fixed := r.flags&(unix.MAP_FIXED|unix.MAP_FIXED_NOREPLACE) != 0
+	switch {
+	case r.length == 0:
+		return invalid("mmap", "length is 0")
+	case !ok || length > taskSize:
+		return memmap.Refuse("mmap", unix.ENOMEM, "%#x bytes are more than all addresses", r.length)
+	case r.offset+length < r.offset:
+		return memmap.Refuse("mmap", unix.EOVERFLOW, "offset %#x and length %#x overflow", r.offset, length)
+	case !fixed:
+		return nil
+	case uint64(r.addr) > taskSize-length:
+		return memmap.Refuse("mmap", unix.ENOMEM, "%v is beyond user addresses", r.addr)
+	case !r.addr.IsPageAligned():
+		return invalid("mmap", "%v is not page-aligned", r.addr)
+	}
+	ar := memmap.AddrRange{Start: r.addr, End: r.addr + memmap.Addr(length)}
+	if r.flags&unix.MAP_FIXED_NOREPLACE != 0 && len(t.MM().VMAs(ar)) != 0 {
+		return memmap.Refuse("mmap", unix.EEXIST, "%v is in use", ar)
+	}
+	return nil
+}
+
+// anonymous maps memory of no file.
+func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
+	if r.flags&unix.MAP_HUGETLB != 0 {
+		return 0, hugePages(r.flags)
+	}
+	o := r.opts()
+	switch r.flags & mapType {
+	case unix.MAP_PRIVATE:
+		o.Private = true
+		o.Stack = r.flags&unix.MAP_STACK != 0
+	case unix.MAP_SHARED:
+		if err := r.placeError(t); err != nil {
+			return 0, err
+		}
+		if o.GrowsDown {
+			return 0, invalid("mmap", "shared memory cannot grow down")
+		}
+		return r.sharedAnonymous(t, o)
+	case mapDroppable:
+		return 0, r.refuse(t, memmap.Refuse("mmap", unix.EOPNOTSUPP, "MAP_DROPPABLE is not supported"))
+	default:
+		return 0, r.refuse(t, invalid("mmap", "flags %#x name no kind of anonymous mapping", r.flags))
+	}
+	at, err := t.MM().MMap(t.Actor("mmap"), o)
+	return uintptr(at), err
+}
+
+// sharedAnonymous maps fresh memory that children will share.
+func (r *mmapRequest) sharedAnonymous(t *sentry.Task, o memmap.MMapOpts) (uintptr, error) {
+	size, _ := memmap.PageRoundUp(r.length) // placeError saw the overflow
+	shared, err := mm.NewSharedAnonymous(t.Kernel().Config().Memory, size)
+	if err != nil {
+		return 0, err
+	}
+	defer shared.DecRef()
+	o.Mappable, o.Identity = shared, shared
+	at, err := t.MM().MMap(t.Actor("mmap"), o)
+	return uintptr(at), err
+}
+
+// hugePages is the answer of a host that has huge pages and none reserved.
+func hugePages(flags int) error {
+	const shift, mask = 26, 0x3f // MAP_HUGE_SHIFT, MAP_HUGE_MASK
+	switch log := flags >> shift & mask; log {
+	case 0, 21, 30:
+		return memmap.Refuse("mmap", unix.ENOMEM, "no huge pages are reserved")
+	default:
+		return invalid("mmap", "there are no huge pages of 2^%d bytes", log)
+	}
+}
+
+// file maps d.
+func (r *mmapRequest) file(t *sentry.Task, d *vfs.Description) (uintptr, error) {
+	if r.flags&unix.MAP_HUGETLB != 0 {
+		return 0, invalid("mmap", "MAP_HUGETLB is for anonymous memory")
+	}
+	if r.flags&mapType != unix.MAP_PRIVATE {
+		// What comes first in Linux; a private mapping's place is checked by the engine.
+		if err := r.placeError(t); err != nil {
+			return 0, err
+		}
+	}
+	o := r.opts()
+	o.Offset = memmap.MappableOffset(r.offset)
+	if err := r.configure(d, &o); err != nil {
+		return 0, r.refuse(t, err)
+	}
+	at, err := t.MM().MMap(t.Actor("mmap"), o)
+	return uintptr(at), err
+}
+
+// configure sets what d's kind and mode make of o, or says why d cannot be mapped
+// so.
+func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
+	mode := d.Flags() & unix.O_ACCMODE
+	readable, writable := mode != unix.O_WRONLY, mode != unix.O_RDONLY
+	length, _ := memmap.PageRoundUp(r.length)
+	if int64(r.offset) < 0 || int64(r.offset+length) < 0 {
+		return memmap.Refuse("mmap", unix.EOVERFLOW, "offset %#x and length %#x leave the file's range", r.offset, r.length)
+	}
+	shared := false
+	switch r.flags & mapType {
+	case unix.MAP_PRIVATE:
+	case unix.MAP_SHARED_VALIDATE:
+		if extra := r.flags &^ (mapType | legacyMapFlags | unix.MAP_FIXED_NOREPLACE); extra != 0 || r.flags&unix.MAP_FIXED_NOREPLACE != 0 {
+			return memmap.Refuse("mmap", unix.EOPNOTSUPP, "flags %#x are not supported for this file", r.flags)
+		}
+		shared = true
+	case unix.MAP_SHARED:
+		shared = true
+	default:
+		return invalid("mmap", "flags %#x name no kind of mapping", r.flags)
+	}
+	if shared && o.Perms.Write && !writable {
+		return memmap.Refuse("mmap", unix.EACCES, "a shared writable mapping needs a file opened for writing")
+	}
+	if !readable {
+		return memmap.Refuse("mmap", unix.EACCES, "the file is not open for reading")
+	}
+	m, ok := d.File().(vfs.Mapper)
+	if !ok {
+		return memmap.Refuse("mmap", unix.ENODEV, "%s cannot be mapped", d.Path())
+	}
+	if o.GrowsDown {
+		return invalid("mmap", "a file's mapping cannot grow down")
+	}
+	o.Private = !shared
+	if err := m.ConfigureMMap(o); err != nil {
+		return err
+	}
+	if shared && !writable {
+		o.MaxPerms.Write = false
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package syscalls
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/sentry"
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+const atFDCWD = uint64(0xffffffffffffff9c) // AT_FDCWD, sign-extended
+
+// place is a path argument made ready for vfs. The caller calls done.
+type place struct {
+	vfs.Where
+}
+
+// done gives the directory back.
+func (p place) done() {
+	if p.At != nil {
+		p.At.DecRef()
+	}
+}
+
+// pathAt reads the path at at, relative to directory dirfd: EFAULT, ENAMETOOLONG,
+// ENOENT if it is empty and not emptyOK, EBADF. An absolute path needs no
+// directory.
+func pathAt(t *sentry.Task, dirfd uint64, at memmap.Addr, emptyOK bool) (place, error) {
+	path, err := t.CopyInPath(at, emptyOK)
+	if err != nil {
+		return place{}, err
+	}
+	return placeOf(t, dirfd, path)
+}
+
+// placeOf is pathAt of a path that is here already.
+func placeOf(t *sentry.Task, dirfd uint64, path string) (place, error) {
+	w := vfs.Where{Path: path, Caller: vfs.Caller{PID: t.Process().PID(), TID: t.TID()}}
+	if i32(dirfd) == unix.AT_FDCWD || path != "" && path[0] == '/' {
+		return place{w}, nil
+	}
+	d, err := t.Process().FDs().Get(i32(dirfd))
+	if err != nil {
+		return place{}, err
+	}
+	w.At = d
+	return place{w}, nil
+}
+
+// pathOrFD is pathAt for calls that take AT_EMPTY_PATH: with it, a null pointer is
+// an empty path as well.
+func pathOrFD(t *sentry.Task, dirfd uint64, at memmap.Addr, flags int32) (place, error) {
+	if flags&unix.AT_EMPTY_PATH == 0 {
+		return pathAt(t, dirfd, at, false)
+	}
+	if at == 0 {
+		return placeOf(t, dirfd, "")
+	}
+	return pathAt(t, dirfd, at, true)
+}
+
+// open(path, flags, mode).
+func open(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return openat(t, sentry.Args{atFDCWD, a[0], a[1], a[2]})
+}
+
+// creat(path, mode).
+func creat(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return openat(t, sentry.Args{atFDCWD, a[0], unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC, a[1]})
+}
+
+// openat(dirfd, path, flags, mode).
+func openat(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	flags := int(i32(a[2]))
+	p, err := pathAt(t, a[0], addr(a[1]), false)
+	if err != nil {
+		return 0, err
+	}
+	defer p.done()
+	d, err := t.Process().Context().Open(p.Where, flags, uint32(a[3])&0o7777)
+	if err != nil {
+		return 0, err
+	}
+	return addFD(t, d, flags&unix.O_CLOEXEC != 0, 0)
+}
+
+// access(path, mode).
+func access(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return accessAt(t, atFDCWD, addr(a[0]), uint32(a[1]), 0)
+}
+
+// faccessat(dirfd, path, mode): the call has no flags.
+func faccessat(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return accessAt(t, a[0], addr(a[1]), uint32(a[2]), 0)
+}
+
+// faccessat2(dirfd, path, mode, flags).
+func faccessat2(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return accessAt(t, a[0], addr(a[1]), uint32(a[2]), i32(a[3]))
+}
+
+func accessAt(t *sentry.Task, dirfd uint64, at memmap.Addr, mode uint32, flags int32) (uintptr, error) {
+	const known = unix.AT_EACCESS | unix.AT_SYMLINK_NOFOLLOW | unix.AT_EMPTY_PATH
+	if mode&^7 != 0 || flags&^known != 0 {
+		return 0, invalid("faccessat", "mode %#o, flags %#x", mode, flags)
+	}
+	p, err := pathOrFD(t, dirfd, at, flags)
+	if err != nil {
+		return 0, err
+	}
+	defer p.done()
+	return 0, t.Process().Context().Access(p.Where, mode, int(flags))
+}
+
+// readlink(path, buf, size).
+func readlink(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return readlinkat(t, sentry.Args{atFDCWD, a[0], a[1], a[2]})
+}
+
+// readlinkat(dirfd, path, buf, size): the text is cut at size and not terminated.
+func readlinkat(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	size := i32(a[3])
+	if size <= 0 {
+		return 0, invalid("readlink", "buffer of %d bytes", size)
+	}
+	p, err := pathAt(t, a[0], addr(a[1]), true)
+	if err != nil {
+		return 0, err
+	}
+	defer p.done()
+	link, err := t.Process().Context().Readlink(p.Where)
+	if p.Path == "" && errors.Is(err, unix.EINVAL) {
+		err = unix.ENOENT // an empty path leads to links only (Linux: do_readlinkat)
+	}
+	if err != nil {
+		return 0, err
+	}
+	n := min(len(link), int(size))
+	return uintptr(n), t.CopyOut(addr(a[2]), []byte(link[:n]))
+}
