@@ -40,7 +40,7 @@ type tracee struct {
 	pid   int // the host's
 	owner int // the tracing thread
 	at    *layout
-	place follower // if it is the supervisor's
+	place follower    // if it is the supervisor's
 	gone  atomic.Bool // reaped: pid may be another's now
 	died  error       // why, once gone; wraps platform.ErrDied
 	late  atomic.Bool // an injected call took longer than callTimeout
