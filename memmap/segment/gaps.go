@@ -19,6 +19,8 @@ type GapIndex[K Key] struct {
 	root *gap[K]
 	// owner marks the nodes that no clone can see, which alone are changed in place.
 	owner *owner
+	// spare is a node to use again: a hole that closes often opens elsewhere.
+	spare *gap[K]
 }
 
 // owner is an identity; it has a size so that two of them differ.
@@ -175,7 +177,7 @@ func (n *gap[K]) walk(yield func(Range[K]) bool) bool {
 // insert adds r, which touches and overlaps nothing.
 func (g *GapIndex[K]) insert(n *gap[K], r Range[K]) *gap[K] {
 	if n == nil {
-		return g.own(&gap[K]{Range: r, longest: r.Length(), height: 1})
+		return g.leaf(r)
 	}
 	n = g.own(n)
 	if r.Start < n.Start {
@@ -196,8 +198,10 @@ func (g *GapIndex[K]) remove(n *gap[K], start K) *gap[K] {
 		n = g.own(n)
 		n.right = g.remove(n.right, start)
 	case n.left == nil:
+		g.drop(n)
 		return n.right
 	case n.right == nil:
+		g.drop(n)
 		return n.left
 	default: // the next range takes the place of n's
 		next := n.right
@@ -227,20 +231,41 @@ func (g *GapIndex[K]) change(n *gap[K], start K, to Range[K]) *gap[K] {
 	return n
 }
 
+// leaf returns a node without children.
+func (g *GapIndex[K]) leaf(r Range[K]) *gap[K] {
+	n := g.spare
+	if n == nil {
+		n = new(gap[K])
+	}
+	g.spare = nil
+	*n = gap[K]{Range: r, longest: r.Length(), height: 1, owner: g.identity()}
+	return n
+}
+
+// drop keeps n, which has left the tree but may still be read by the caller, for
+// the next leaf, unless a clone may see it.
+func (g *GapIndex[K]) drop(n *gap[K]) {
+	if n.owner == g.identity() {
+		g.spare = n
+	}
+}
+
 // own returns n, or a copy of it if a clone may see n.
 func (g *GapIndex[K]) own(n *gap[K]) *gap[K] {
+	me := g.identity()
+	if n.owner == me {
+		return n
+	}
+	c := *n
+	c.owner = me
+	return &c
+}
+
+func (g *GapIndex[K]) identity() *owner {
 	if g.owner == nil {
 		g.owner = new(owner)
 	}
-	switch n.owner {
-	case g.owner:
-		return n
-	case nil: // n is new
-	default:
-		n = &gap[K]{Range: n.Range, left: n.left, right: n.right, longest: n.longest, height: n.height}
-	}
-	n.owner = g.owner
-	return n
+	return g.owner
 }
 
 // balance restores the AVL rule at n, which is owned and whose subtrees keep it
