@@ -41,10 +41,9 @@ func TestLifeOfAPage(t *testing.T) {
 func TestForkDoesNotLeakPermissions(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		p := newProcess(t)
-		p.w.window.Set(memmap.HugePageSize)
 		p.anon(base, 2*pages, memmap.ReadWrite)
-		p.stores(base, 1, memmap.ZeroFill)
-		p.store(base+page, 2)
+		p.w.window.Set(memmap.HugePageSize)
+		p.stores(base, 1, memmap.ZeroFill) // both pages
 		p.mprotect(base+page, page, memmap.Read)
 		child := p.fork()
 		want := memmap.COWCopy
@@ -121,8 +120,8 @@ func TestAutoWindowGrows(t *testing.T) {
 // What a fork shared and nobody wrote costs no copy when the other side is gone.
 func TestTakeOverRunsOfDifferentOwners(t *testing.T) {
 	p := newProcess(t)
-	p.w.window.Set(64 << 10)
 	p.anon(base, 16*pages, memmap.ReadWrite)
+	p.w.window.Set(64 << 10)
 	p.stores(base, 1, memmap.ZeroFill)
 	child := p.fork()
 	child.munmap(base+4*page, 4*page) // those are the parent's alone again
