@@ -10,7 +10,7 @@ type mapping struct {
 	a, b   any
 	base   uint64
 	colour int
-	rest   [6]uint64
+	_      [6]uint64
 }
 
 func (m mapping) Merge(a, b Range[uint64], next mapping) (mapping, bool) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -308,5 +309,34 @@ func TestRange(t *testing.T) {
 	}
 	if !r(1, 4).Contains(1) || r(1, 4).Contains(4) || !r(4, 4).IsEmpty() || r(4, 1).WellFormed() {
 		t.Error("Contains, IsEmpty or WellFormed is wrong")
+	}
+}
+
+// TestClonesMayChangeAtTheSameTime is what processes do after a fork; it means
+// something under the race detector.
+func TestClonesMayChangeAtTheSameTime(t *testing.T) {
+	var set toneSet
+	var index GapIndex[uint64]
+	for k := uint64(0); k < 4000; k += 4 {
+		set.Insert(r(k, k+2), tone{1, k})
+		index.Free(r(k, k+2))
+	}
+	var all sync.WaitGroup
+	for colour := range 4 {
+		s, g := set.Clone(), index.Clone()
+		all.Go(func() {
+			for k := uint64(0); k < 4000; k += 4 {
+				s.Update(r(k, k+1), func(_ Range[uint64], v tone) tone { v.colour += colour; return v })
+				s.Cut(r(k, k+1), nil)
+				g.Take(r(k, k+1))
+			}
+			if s.Len() != 1000 || s.Span() != 1000 || g.Largest() != 1 {
+				t.Errorf("a clone holds %d segments of %d keys, largest gap %d", s.Len(), s.Span(), g.Largest())
+			}
+		})
+	}
+	all.Wait()
+	if set.Span() != 2000 || index.Largest() != 2 {
+		t.Errorf("the original holds %d keys, largest gap %d", set.Span(), index.Largest())
 	}
 }
