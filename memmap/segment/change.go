@@ -16,29 +16,14 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 		s.tree = btree.NewG(degree, before[K, V])
 	}
 	seg, swallowed := Segment[K, V]{r, v}, 0
-	prev, next := s.around(r)
+	prev, next := s.neighbours(r, func(e entry[K, V]) {
+		panic(fmt.Sprintf("segment: insert of %v overlaps %v", r, e.Range))
+	})
 	swallowed += joinPrev(prev, &seg)
 	swallowed += joinNext(&seg, next)
 	s.span += r.Length()
 	s.put(seg, swallowed)
 	return seg
-}
-
-// around returns the entries that touch r, with a nil value where there is none,
-// in one descent. It panics if anything overlaps r.
-func (s *Set[K, V]) around(r Range[K]) (prev, next entry[K, V]) {
-	s.tree.AscendGreaterOrEqual(at[K, V](max(r.Start, 1)-1), func(e entry[K, V]) bool {
-		switch {
-		case e.End == r.Start:
-			prev = e
-		case e.Start == r.End:
-			next = e
-		case e.Overlaps(r):
-			panic(fmt.Sprintf("segment: insert of %v overlaps %v", r, e.Range))
-		}
-		return e.Start < r.Start
-	})
-	return prev, next
 }
 
 // Cut removes all that the set holds in r, splitting segments at r's ends, and
@@ -72,26 +57,23 @@ func (s *Set[K, V]) Cut(r Range[K], into []Segment[K, V]) []Segment[K, V] {
 // inside r and at its edges. change must not touch the set; it sees the set as
 // it was before.
 func (s *Set[K, V]) Update(r Range[K], change func(Range[K], V) V) {
+	if s.tree == nil || r.IsEmpty() {
+		return
+	}
 	var few [2]Segment[K, V]
-	segs, left, right := s.pieces(r, few[:0])
+	segs := few[:0]
+	prev, next := s.neighbours(r, func(e entry[K, V]) { segs = append(segs, e.segment()) })
 	if len(segs) == 0 {
 		return
 	}
+	left, right := clip(segs, r)
 	for i := range segs {
 		segs[i].Value = change(segs[i].Range, segs[i].Value)
 	}
-	// At each end of r either a rest of a split segment touches what was changed, or
-	// a neighbour may.
-	var prev, next entry[K, V]
-	first, last := &segs[0], &segs[len(segs)-1]
-	if left.IsEmpty() {
-		prev = s.endingAt(first.Start)
-	} else if merge(&left, first) {
+	if first := &segs[0]; !left.IsEmpty() && merge(&left, first) {
 		*first, left = left, Segment[K, V]{}
 	}
-	if right.IsEmpty() {
-		next = s.startingAt(last.End)
-	} else if merge(last, &right) {
+	if last := &segs[len(segs)-1]; !right.IsEmpty() && merge(last, &right) {
 		right = Segment[K, V]{}
 	}
 	s.putAll(prev, segs, next)
@@ -101,6 +83,24 @@ func (s *Set[K, V]) Update(r Range[K], change func(Range[K], V) V) {
 	if !right.IsEmpty() {
 		s.put(right, 0)
 	}
+}
+
+// neighbours calls overlap for each entry that overlaps r, in ascending order, and
+// returns those that end at r's start and start at its end, with a nil value if
+// there is none: all in one descent.
+func (s *Set[K, V]) neighbours(r Range[K], overlap func(entry[K, V])) (prev, next entry[K, V]) {
+	s.tree.AscendGreaterOrEqual(at[K, V](max(r.Start, 1)-1), func(e entry[K, V]) bool {
+		switch {
+		case e.End == r.Start:
+			prev = e
+		case e.Start == r.End:
+			next = e
+		case e.Start < r.End:
+			overlap(e)
+		}
+		return e.End <= r.End && e.Start < r.End
+	})
+	return prev, next
 }
 
 // pieces appends to into copies of all segments that overlap r, clipped to r. left
@@ -120,13 +120,20 @@ func (s *Set[K, V]) pieces(r Range[K], into []Segment[K, V]) (_ []Segment[K, V],
 			into = append(into, seg)
 		}
 	}
-	if first := &into[n]; first.CanSplitAt(r.Start) {
+	left, right = clip(into[n:], r)
+	return into, left, right
+}
+
+// clip clips segs, which overlap r, to it and returns what the first and the last
+// had outside, else empty.
+func clip[K Key, V Value[K, V]](segs []Segment[K, V], r Range[K]) (left, right Segment[K, V]) {
+	if first := &segs[0]; first.CanSplitAt(r.Start) {
 		left, *first = split(first, r.Start)
 	}
-	if last := &into[len(into)-1]; last.CanSplitAt(r.End) {
+	if last := &segs[len(segs)-1]; last.CanSplitAt(r.End) {
 		*last, right = split(last, r.End)
 	}
-	return into, left, right
+	return left, right
 }
 
 // putAll stores segs, in ascending order, each in place of the one segment of the
@@ -148,29 +155,10 @@ func (s *Set[K, V]) putAll(prev entry[K, V], segs []Segment[K, V], next entry[K,
 	}
 }
 
-// endingAt returns the entry that ends at k, with a nil value if there is none.
-func (s *Set[K, V]) endingAt(k K) entry[K, V] {
-	if k == 0 {
-		return entry[K, V]{}
-	}
-	if e, ok := s.tree.Get(at[K, V](k - 1)); ok && e.End == k {
-		return e
-	}
-	return entry[K, V]{}
-}
-
-// startingAt returns the entry that starts at k, with a nil value if there is none.
-func (s *Set[K, V]) startingAt(k K) entry[K, V] {
-	if e, ok := s.tree.Get(at[K, V](k)); ok && e.Start == k {
-		return e
-	}
-	return entry[K, V]{}
-}
-
-// joinPrev extends seg by e, the entry that ends where it starts, if there is one
-// and it agrees. It returns how many entries seg took in.
+// joinPrev extends seg by e, if that is an entry that ends where seg starts and
+// both agree. It returns how many entries seg took in.
 func joinPrev[K Key, V Value[K, V]](e entry[K, V], seg *Segment[K, V]) int {
-	if e.value == nil {
+	if e.value == nil || e.End != seg.Start {
 		return 0
 	}
 	prev := e.segment()
@@ -183,7 +171,7 @@ func joinPrev[K Key, V Value[K, V]](e entry[K, V], seg *Segment[K, V]) int {
 
 // joinNext is joinPrev's mirror.
 func joinNext[K Key, V Value[K, V]](seg *Segment[K, V], e entry[K, V]) int {
-	if e.value == nil {
+	if e.value == nil || e.Start != seg.End {
 		return 0
 	}
 	if next := e.segment(); !merge(seg, &next) {

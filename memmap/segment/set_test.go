@@ -67,8 +67,8 @@ func (m keys) segments() []toneSeg {
 	return segs
 }
 
-// clip returns what of segs overlaps r, clipped to it.
-func clip(segs []toneSeg, r Range[uint64]) []toneSeg {
+// clipped returns what of segs overlaps r, clipped to it.
+func clipped(segs []toneSeg, r Range[uint64]) []toneSeg {
 	var out []toneSeg
 	for _, seg := range overlapping(segs, r) {
 		part := seg.Intersect(r)
@@ -122,7 +122,7 @@ func (p *pair) insert(t failer, r Range[uint64], v tone) {
 
 func (p *pair) cut(t failer, r Range[uint64]) {
 	t.Helper()
-	want := clip(p.model.segments(), r)
+	want := clipped(p.model.segments(), r)
 	mark := toneSeg{Range[uint64]{1, 2}, tone{-1, 0}}
 	got := p.set.Cut(r, []toneSeg{mark})
 	if got[0] != mark || !slices.Equal(got[1:], want) {
@@ -137,7 +137,7 @@ func (p *pair) cut(t failer, r Range[uint64]) {
 
 func (p *pair) update(t failer, r Range[uint64], colour int) {
 	t.Helper()
-	want := clip(p.model.segments(), r)
+	want := clipped(p.model.segments(), r)
 	var seen []toneSeg
 	p.set.Update(r, func(r Range[uint64], v tone) tone {
 		seen = append(seen, toneSeg{r, v})
