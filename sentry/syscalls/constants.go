@@ -151,8 +151,8 @@ var limits = []constant{
 
 var ioctls = []constant{
 	{"TCGETS", unix.TCGETS}, {"TCSETS", unix.TCSETS}, {"TCSETSW", unix.TCSETSW}, {"TCSETSF", unix.TCSETSF}, {"TIOCGWINSZ", unix.TIOCGWINSZ},
-	{"TIOCSWINSZ", unix.TIOCSWINSZ}, {"TIOCGPGRP", unix.TIOCGPGRP}, {"TIOCSPGRP", unix.TIOCSPGRP}, {"FIONREAD", unix.FIONREAD},
-	{"FIONBIO", unix.FIONBIO}, {"FIOCLEX", fioClex}, {"FIONCLEX", fioNClex}, {"FIGETBSZ", figetBsz},
+	{"TIOCSWINSZ", unix.TIOCSWINSZ}, {"TIOCGPGRP", unix.TIOCGPGRP}, {"TIOCSPGRP", unix.TIOCSPGRP}, {"FIONREAD", fioNRead},
+	{"FIONBIO", fioNBio}, {"FIOCLEX", fioClex}, {"FIONCLEX", fioNClex}, {"FIGETBSZ", figetBsz},
 }
 
 var archCodes = []constant{

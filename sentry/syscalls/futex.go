@@ -108,7 +108,7 @@ func futexWaitUntil(t *sentry.Task, word memmap.Addr, private bool, value, bits 
 	case errors.Is(err, sentry.ErrTimedOut):
 		return 0, unix.ETIMEDOUT
 	case errors.Is(err, sentry.ErrRestart) && deadline != forever:
-		return 0, t.RestartWith(func(t *sentry.Task) (uintptr, error) {
+		return 0, t.RestartBlock(func(t *sentry.Task) (uintptr, error) {
 			return futexWaitUntil(t, word, private, value, bits, deadline)
 		})
 	}

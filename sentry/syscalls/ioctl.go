@@ -11,6 +11,8 @@ import (
 const (
 	fioClex    = 0x5451 // FIOCLEX
 	fioNClex   = 0x5450 // FIONCLEX
+	fioNRead   = 0x541b // FIONREAD
+	fioNBio    = 0x5421 // FIONBIO
 	figetBsz   = 2      // FIGETBSZ
 	termiosLen = 36     // the kernel's struct termios is a prefix of the C library's
 )
@@ -26,9 +28,9 @@ func ioctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	switch request {
 	case fioClex, fioNClex:
 		return 0, t.Process().FDs().SetCloseOnExec(i32(a[0]), request == fioClex)
-	case unix.FIONBIO:
+	case fioNBio:
 		return 0, setNonblock(t, d, arg)
-	case unix.FIONREAD:
+	case fioNRead:
 		return 0, queued(t, d, arg)
 	case figetBsz:
 		st, err := d.Stat()

@@ -11,8 +11,16 @@ import (
 	"mmsh.dev/mmsh/sentry/vfs"
 )
 
+// Events that package unix does not name.
+const (
+	pollRdNorm = 0x40
+	pollRdBand = 0x80
+	pollWrNorm = 0x100
+	pollWrBand = 0x200
+)
+
 // alwaysReady is what files that cannot be waited for answer (Linux: DEFAULT_POLLMASK).
-const alwaysReady = unix.POLLIN | unix.POLLOUT | unix.POLLRDNORM | unix.POLLWRNORM
+const alwaysReady = unix.POLLIN | unix.POLLOUT | pollRdNorm | pollWrNorm
 
 // pollFD is struct pollfd.
 type pollFD struct {
@@ -32,7 +40,7 @@ func poll(t *sentry.Task, a sentry.Args) (uintptr, error) {
 // restartPoll goes on with a poll that a signal without handler interrupted, with
 // what is left of its time.
 func restartPoll(t *sentry.Task, again func(*sentry.Task) (uintptr, error)) error {
-	return t.RestartWith(again)
+	return t.RestartBlock(again)
 }
 
 // ppoll(fds, count, timeout, sigmask, size).
@@ -213,8 +221,8 @@ func pselect6(t *sentry.Task, a sentry.Args) (uintptr, error) {
 
 // What select's three sets mean in poll's events (Linux: fs/select.c).
 var selectEvents = [3]int16{
-	unix.POLLIN | unix.POLLRDNORM | unix.POLLRDBAND | unix.POLLHUP | unix.POLLERR,
-	unix.POLLOUT | unix.POLLWRNORM | unix.POLLWRBAND | unix.POLLERR,
+	unix.POLLIN | pollRdNorm | pollRdBand | unix.POLLHUP | unix.POLLERR,
+	unix.POLLOUT | pollWrNorm | pollWrBand | unix.POLLERR,
 	unix.POLLPRI,
 }
 

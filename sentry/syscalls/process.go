@@ -92,7 +92,7 @@ func exitGroup(t *sentry.Task, a sentry.Args) (uintptr, error) {
 
 // set_tid_address(address): the thread's id, which the C library keeps.
 func setTIDAddress(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	t.SetClearChildTID(addr(a[0]))
+	t.SetClearTID(addr(a[0]))
 	return uintptr(t.TID()), nil
 }
 

@@ -147,7 +147,7 @@ func pause(t *sentry.Task, _ sentry.Args) (uintptr, error) {
 	return 0, err
 }
 
-func restartSyscall(t *sentry.Task, _ sentry.Args) (uintptr, error) { return t.RestartSyscall() }
+func restartSyscall(t *sentry.Task, _ sentry.Args) (uintptr, error) { return t.RunRestart() }
 
 // maskForCall blocks the signals of the mask at at for as long as the call lasts
 // (ppoll, pselect6); a null pointer changes nothing.

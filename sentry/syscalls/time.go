@@ -203,7 +203,7 @@ func sleepUntil(t *sentry.Task, deadline time.Duration, left memmap.Addr) (uintp
 		if err := copyOutUnlessNull(t, left, timespec(remaining(t, deadline))); err != nil {
 			return 0, err
 		}
-		return 0, t.RestartWith(func(t *sentry.Task) (uintptr, error) { return sleepUntil(t, deadline, left) })
+		return 0, t.RestartBlock(func(t *sentry.Task) (uintptr, error) { return sleepUntil(t, deadline, left) })
 	}
 	return 0, err
 }

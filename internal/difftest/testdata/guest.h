@@ -1,0 +1,80 @@
+// What all guests of the differential tests use: raw calls, printed with what they
+// returned or the name of their errno.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE 4096UL
+// A place where the layout has nothing: fixed addresses of tests.
+#define PLACE 0x20000000UL
+
+static inline long raw(long nr, long a, long b, long c, long d, long e, long f)
+{
+	long r = syscall(nr, a, b, c, d, e, f);
+	return r == -1 ? -errno : r;
+}
+
+static inline const char *outcome(long r)
+{
+	static char text[4][64];
+	static int turn;
+	char *s = text[turn++ % 4];
+	if (r < 0 && r > -4096)
+		snprintf(s, 64, "%s", strerrorname_np(-r) ? strerrorname_np(-r) : "E?");
+	else
+		snprintf(s, 64, "%#lx", (unsigned long)r);
+	return s;
+}
+
+#define ARG(x) ((long)(x))
+#define CALL6(name, a, b, c, d, e, f) \
+	printf("%s(%s, %s, %s, %s, %s, %s) = %s\n", #name, #a, #b, #c, #d, #e, #f, \
+	       outcome(raw(SYS_##name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f))))
+#define CALL(name, ...) CALLN(name, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define CALLN(name, a, b, c, d, e, f, ...) CALL6(name, a, b, c, d, e, f)
+#define NR(name, ...) RAWN(SYS_##name, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define RAWN(nr, a, b, c, d, e, f, ...) raw(nr, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f))
+
+// show_maps prints /proc/self/maps.
+static inline void show_maps(const char *when)
+{
+	static char buf[1 << 16];
+	int fd = open("/proc/self/maps", O_RDONLY);
+	long n, len = 0;
+	while ((n = read(fd, buf + len, sizeof buf - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	buf[len] = 0;
+	printf("maps %s:\n%s", when, buf);
+	fflush(stdout);
+}
+
+// show_maps_in prints the lines of maps that touch [from, to).
+static inline void show_maps_in(const char *when, unsigned long from, unsigned long to)
+{
+	static char buf[1 << 16];
+	int fd = open("/proc/self/maps", O_RDONLY);
+	long n, len = 0;
+	while ((n = read(fd, buf + len, sizeof buf - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	buf[len] = 0;
+	printf("maps %s:\n", when);
+	for (char *l = strtok(buf, "\n"); l; l = strtok(NULL, "\n")) {
+		unsigned long a, b;
+		if (sscanf(l, "%lx-%lx", &a, &b) == 2 && a < to && b > from)
+			printf("  %s\n", l);
+	}
+}
