@@ -55,7 +55,7 @@ func (t *Task) deliver(info *SigInfo) {
 	default:
 		t.p.end(uint32(sig))
 	}
-	t.endStep(&Report{Reason: ReasonTrap, Addr: memmap.Addr(t.regs.Rip), Detail: "step"}, nil)
+	t.stepped("step")
 }
 
 func (t *Task) logSignal(info *SigInfo) {

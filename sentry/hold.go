@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/platform"
 )
 
@@ -82,10 +83,10 @@ func (t *Task) obey(c *command) {
 
 // stepping is a Step in progress.
 type stepping struct {
-	done chan stepped
+	done chan stepResult
 }
 
-type stepped struct {
+type stepResult struct {
 	report *Report
 	err    error
 }
@@ -106,12 +107,12 @@ func (h *Hold) Step(t *Task) (*Report, error) {
 		s.mu.Unlock()
 		return nil, fmt.Errorf("step: %w: tid %d is blocked in %s", unix.EAGAIN, t.tid, t.CallName())
 	}
-	req := &stepping{done: make(chan stepped, 1)}
+	req := &stepping{done: make(chan stepResult, 1)}
 	t.step, t.pass = req, true
 	t.nudge()
 	s.mu.Unlock()
 
-	var got stepped
+	var got stepResult
 	select {
 	case got = <-req.done:
 	case <-t.done:
@@ -125,18 +126,24 @@ func (h *Hold) Step(t *Task) (*Report, error) {
 	return got.report, got.err
 }
 
+// stepped ends the Step in progress, if there is one, after an instruction or the
+// delivery of a signal. If the process ends, that is what the step will report.
+func (t *Task) stepped(detail string) {
+	if t.step != nil && !t.ending() {
+		t.endStep(&Report{Reason: ReasonTrap, Addr: memmap.Addr(t.regs.Rip), Detail: detail})
+	}
+}
+
 // endStep ends the Step in progress, if there is one; t parks at its next gate.
-func (t *Task) endStep(r *Report, err error) {
+func (t *Task) endStep(r *Report) {
 	s := &t.k.sched
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.step == nil {
 		return
 	}
-	if r != nil {
-		r.Task = t
-	}
-	t.step.done <- stepped{r, err}
+	r.Task = t
+	t.step.done <- stepResult{report: r}
 	t.step = nil
 	if t.attn.Load()&attnExit == 0 || !t.p.quiet.Load() {
 		t.pass = false

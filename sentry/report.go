@@ -78,7 +78,7 @@ func (t *Task) report(r *Report) {
 	}
 	if t.step != nil {
 		r.held = true
-		t.endStep(r, nil)
+		t.endStep(r)
 		t.gate()
 		return
 	}

@@ -19,7 +19,12 @@ func (t *Task) start(from platform.Context, begin <-chan struct{}) error {
 	t.k.sched.join(t)
 	made := make(chan error)
 	go t.main(from, made, begin)
-	return <-made
+	if err := <-made; err != nil {
+		return err
+	}
+	// From now on it counts as one that wants to run, however long its goroutine takes.
+	t.k.sched.ready(t)
+	return nil
 }
 
 // main is the task's goroutine.
@@ -52,7 +57,7 @@ func (t *Task) makeContext(from platform.Context) error {
 
 // loop runs the guest until its process ends.
 func (t *Task) loop() {
-	t.gate()
+	t.k.sched.enter(t)
 	for t.attention() {
 		stop, err := t.resume()
 		if err != nil {
@@ -118,7 +123,7 @@ func (t *Task) handle(stop *platform.Stop) {
 	case platform.Exception:
 		t.exception(stop)
 	case platform.Stepped:
-		t.endStep(&Report{Reason: ReasonTrap, Addr: memmap.Addr(t.regs.Rip), Detail: "step"}, nil)
+		t.stepped("step")
 	case platform.Compat:
 		t.died("32-bit mode: " + stop.Detail)
 	case platform.Died:
@@ -179,18 +184,11 @@ func (t *Task) syscall() {
 		t.report(&Report{Reason: ReasonSysret, Number: nr})
 	}
 	t.call.Store(noCall)
-	if t.step != nil {
-		t.endStep(t.callStep(err), nil)
-	}
-}
-
-// callStep is the report of a stepped system call that ended with err.
-func (t *Task) callStep(err error) *Report {
-	r := &Report{Reason: ReasonTrap, Addr: memmap.Addr(t.regs.Rip), Detail: "step"}
 	if isRestart(err) {
-		r.Detail = "the call would block"
+		t.stepped("the call would block")
+	} else {
+		t.stepped("step")
 	}
-	return r
 }
 
 // dispatch calls the table's function for nr.

@@ -70,6 +70,13 @@ func (s *sched) join(t *Task) {
 	}
 }
 
+// ready makes t, which was set up, one that waits to run.
+func (s *sched) ready(t *Task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaveLocked(t, waiting)
+}
+
 // remove takes t out for ever.
 func (s *sched) remove(t *Task) {
 	s.mu.Lock()
