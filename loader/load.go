@@ -3,7 +3,6 @@ package loader
 import (
 	"debug/elf"
 	"errors"
-	"fmt"
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
@@ -102,7 +101,7 @@ func (l *loading) mapVDSO() error {
 		return nil
 	}
 	by := l.actor(memmap.ByKernel, "vdso")
-	at, err := l.findRoom(by, memmap.MMapOpts{Length: vdsoLength, Private: true, MaxPerms: memmap.Read})
+	at, err := l.m.FindRoom(by, memmap.MMapOpts{Length: vdsoLength, Private: true, MaxPerms: memmap.Read})
 	if err != nil {
 		return failed("vdso", err)
 	}
@@ -121,16 +120,4 @@ func (l *loading) mapVDSO() error {
 		at += memmap.Addr(part.size)
 	}
 	return nil
-}
-
-// findRoom returns the address at which o would be mapped.
-func (l *loading) findRoom(by *mm.Actor, o memmap.MMapOpts) (memmap.Addr, error) {
-	at, err := l.m.MMap(by, o)
-	if err != nil {
-		return 0, err
-	}
-	if err := l.m.MUnmap(by, at, o.Length); err != nil {
-		return 0, fmt.Errorf("making room: %w", err)
-	}
-	return at, nil
 }

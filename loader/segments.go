@@ -45,16 +45,12 @@ func (l *loading) place() error {
 	if align > uint64(l.m.All().End) {
 		return bad(first.where(), "alignment %#x is beyond all addresses", align)
 	}
-	room := length
-	if align > memmap.PageSize {
-		room += align
-	}
 	by := l.actor(memmap.ByELF, "place")
-	at, err := l.findRoom(by, memmap.MMapOpts{Length: room, Private: true, MaxPerms: memmap.AnyAccess})
+	at, err := l.m.FindRoom(by, memmap.MMapOpts{Length: length, Private: true, MaxPerms: memmap.AnyAccess})
 	if err != nil {
 		return failed("", fmt.Errorf("no room for its %#x bytes: %w", length, err))
 	}
-	at = memmap.Addr((uint64(at) + align - 1) &^ (align - 1))
+	at &^= memmap.Addr(align - 1) // what comes to lie below the room is checked when it is mapped
 	l.img.bias = at - memmap.Addr(low)
 	return nil
 }

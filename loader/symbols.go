@@ -44,15 +44,15 @@ func readSymbols(f File, p *program, img *Image) symbolTable {
 			r.table(s, sections[s.Link])
 		}
 	}
-	return index(r.found)
+	return index(r.list)
 }
 
 // symbolReader gathers symbols.
 type symbolReader struct {
-	f     File
-	size  uint64
-	img   *Image
-	found []symbol
+	f    File
+	size uint64
+	img  *Image
+	list []symbol
 }
 
 // sections returns the section headers, none if anything is wrong with them.
@@ -96,7 +96,7 @@ func (r *symbolReader) table(s, names elf.Section64) {
 			continue
 		}
 		code := kind == elf.STT_FUNC || kind == elf.STT_GNU_IFUNC
-		r.found = append(r.found, symbol{Symbol{name, addr, le.Uint64(raw[16:]), code}, bind != elf.STB_LOCAL})
+		r.list = append(r.list, symbol{Symbol{name, addr, le.Uint64(raw[16:]), code}, bind != elf.STB_LOCAL})
 	}
 }
 
@@ -125,8 +125,8 @@ func textAt(text []byte, off uint32) string {
 }
 
 // index makes the table of symbols in the order of the file.
-func index(found []symbol) symbolTable {
-	t := symbolTable{byName: found}
+func index(list []symbol) symbolTable {
+	t := symbolTable{byName: list}
 	slices.SortStableFunc(t.byName, func(a, b symbol) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), before(b.global, a.global))
 	})

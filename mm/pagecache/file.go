@@ -134,6 +134,16 @@ func (f *File) Translate(required, optional memmap.MappableRange, at memmap.Acce
 	return ts, beyondEnd()
 }
 
+// MappableEnd returns where the file's last page ends, for those who want to know
+// without touching it; an unreadable file has no pages.
+func (f *File) MappableEnd() memmap.MappableOffset {
+	end, err := f.pageEnd()
+	if err != nil {
+		return 0
+	}
+	return end
+}
+
 func beyondEnd() error {
 	return &memmap.BusError{Err: fmt.Errorf("beyond the file's end: %w", io.EOF)}
 }

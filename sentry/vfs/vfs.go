@@ -49,6 +49,12 @@ type Waiter interface {
 	Wait(events int16) (<-chan struct{}, func())
 }
 
+// External is a Waiter that waits for the world outside: a person, a host's
+// process. Others are moved by guests alone.
+type External interface {
+	External() bool
+}
+
 // Terminal is a File that answers terminal ioctls.
 type Terminal interface {
 	Termios() (unix.Termios, error)

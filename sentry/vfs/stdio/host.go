@@ -31,6 +31,7 @@ func (h hostFile) Stat() (st unix.Stat_t, err error) {
 }
 
 func (h hostFile) Seekable() bool { return false }
+func (h hostFile) External() bool { return true }
 func (h hostFile) Release() error { return nil }
 
 // Termios returns the terminal's settings: ENOTTY if it is none.

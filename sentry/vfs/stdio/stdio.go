@@ -56,6 +56,7 @@ func host(f stream, h *os.File) vfs.File {
 type stream interface {
 	vfs.File
 	vfs.Waiter
+	vfs.External
 }
 
 // terminal is a stream with the ioctls of its terminal.

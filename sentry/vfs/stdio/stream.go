@@ -27,6 +27,7 @@ type reader struct {
 func (r *reader) Stat() (unix.Stat_t, error)        { return pipeStat() }
 func (r *reader) Seekable() bool                    { return false }
 func (r *reader) PWrite([]byte, int64) (int, error) { return 0, unix.EBADF }
+func (r *reader) External() bool                    { return true }
 func (r *reader) Release() error                    { return nil }
 func (r *reader) Reopen(int) (vfs.File, error)      { return r, nil }
 
@@ -100,6 +101,7 @@ type writer struct {
 func (w *writer) Stat() (unix.Stat_t, error)       { return pipeStat() }
 func (w *writer) Seekable() bool                   { return false }
 func (w *writer) PRead([]byte, int64) (int, error) { return 0, unix.EBADF }
+func (w *writer) External() bool                   { return true }
 func (w *writer) Release() error                   { return nil }
 func (w *writer) Reopen(int) (vfs.File, error)     { return w, nil }
 
