@@ -23,10 +23,7 @@ func (as *AddressSpace) Apply(via platform.Context, ops []platform.MapOp) error 
 		return err
 	}
 	if via == nil {
-		return as.p.super.do(func() error {
-			as.p.super.bring(as.keeper)
-			return as.apply(as.keeper, ops, fds)
-		})
+		return as.keeper.hold(func(t *tracee) error { return as.apply(t, ops, fds) })
 	}
 	c, ok := via.(*Context)
 	if !ok || c.as != as {
@@ -70,7 +67,7 @@ func (as *AddressSpace) descriptors(ops []platform.MapOp) (map[int]int, error) {
 		if _, ok := fds[fd]; ok || fd < 0 {
 			continue
 		}
-		theirs, err := as.zygote.fd(as.p.super, fd)
+		theirs, err := as.zygote.fd(fd)
 		if err != nil {
 			return nil, err
 		}
@@ -90,12 +87,8 @@ func (as *AddressSpace) apply(t *tracee, ops []platform.MapOp, fds map[int]int) 
 		for i := range slots {
 			fill(&slots[i], &ops[i], fds)
 		}
-		r := Regs{Rbx: doBatch, R12: uint64(as.p.at.slots), R13: uint64(n)}
-		if err := t.inject(&r); err != nil {
-			return err
-		}
-		if _, err := result(r.Rax); err != nil {
-			op := &ops[n-int(r.R13)]
+		if done, err := t.batch(n); err != nil {
+			op := &ops[done]
 			return fmt.Errorf("map %v at %v: %w", op.AR, op.At, err)
 		}
 		ops = ops[n:]

@@ -67,7 +67,9 @@ func (c *Context) Interrupt() {
 func (c *Context) Release() {
 	c.end()
 	c.as.p.place.leave(c.pair)
-	c.as.p.remove(c.tracee)
+	c.as.p.mu.Lock()
+	defer c.as.p.mu.Unlock()
+	delete(c.as.p.contexts, c.tracee)
 }
 
 // Run implements platform.Context.

@@ -71,7 +71,7 @@ func TestAKilledKeeperIsAnError(t *testing.T) {
 func TestAKilledZygoteIsReplaced(t *testing.T) {
 	p := newPlatform(t)
 	old := newGuest(t, p, getppid...)
-	if err := unix.Kill(p.zygote.pid, unix.SIGKILL); err != nil {
+	if err := unix.Kill(p.zygote.Load().t.pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	newGuest(t, p, getppid...).expectCall(unix.SYS_GETPPID)

@@ -9,7 +9,7 @@ import (
 )
 
 // descriptors knows which of our descriptors the stubs have, and under what
-// number. Any goroutine may look; the supervisor adds and removes.
+// number. Any goroutine may look; who holds the zygote may change it.
 type descriptors struct {
 	mu    sync.Mutex
 	known map[int]passed // by our number
@@ -39,6 +39,13 @@ func (d *descriptors) find(fd int) (p passed, ok bool, err error) {
 	return passed{dev: st.Dev, ino: st.Ino}, false, nil
 }
 
+func (d *descriptors) has(fd int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.known[fd]
+	return ok
+}
+
 func (d *descriptors) add(fd int, p passed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -58,20 +65,19 @@ func (d *descriptors) remove(fd int) (p passed, ok bool) {
 
 // fd returns the stubs' number of our descriptor fd, which is passed if it is
 // new. Any goroutine may call it.
-func (z *zygote) fd(super *supervisor, fd int) (int, error) {
+func (z *zygote) fd(fd int) (int, error) {
 	p, ok, err := z.fds.find(fd)
 	if err != nil || ok {
 		return p.theirs, err
 	}
-	err = super.do(func() error {
+	err = z.hold(func(t *tracee) error {
 		if p, ok, err = z.fds.find(fd); err != nil || ok {
 			return err // somebody else was faster
 		}
-		super.bring(z.tracee)
-		if err := z.forget(fd); err != nil {
+		if err := z.forget(t, fd); err != nil {
 			return err
 		}
-		if p.theirs, err = z.receive(fd, z.scratch); err != nil {
+		if p.theirs, err = z.receive(t, fd, z.scratch); err != nil {
 			return fmt.Errorf("pass descriptor %d to the stubs: %w", fd, err)
 		}
 		z.fds.add(fd, p)
@@ -80,10 +86,10 @@ func (z *zygote) fd(super *supervisor, fd int) (int, error) {
 	return p.theirs, err
 }
 
-// forget closes the stubs' copy of our descriptor fd, on the supervisor's thread.
-func (z *zygote) forget(fd int) error {
+// forget closes the stubs' copy of our descriptor fd. t is the zygote.
+func (z *zygote) forget(t *tracee, fd int) error {
 	if p, ok := z.fds.remove(fd); ok {
-		return z.ignore(unix.SYS_CLOSE, uintptr(p.theirs))
+		return t.ignore(unix.SYS_CLOSE, uintptr(p.theirs))
 	}
 	return nil
 }
@@ -124,8 +130,8 @@ type message struct {
 	data           uint64
 }
 
-// receive sends our descriptor fd to the zygote and makes it take it.
-func (z *zygote) receive(fd int, mem memory) (int, error) {
+// receive sends our descriptor fd to the stubs and makes t take it, for all.
+func (z *zygote) receive(t *tracee, fd int, mem memory) (int, error) {
 	if err := unix.Sendmsg(z.socket, []byte{0}, unix.UnixRights(fd), nil, 0); err != nil {
 		return -1, err
 	}
@@ -138,7 +144,7 @@ func (z *zygote) receive(fd int, mem memory) (int, error) {
 	if err := mem.put(b); err != nil {
 		return -1, err
 	}
-	if _, err := z.call(unix.SYS_RECVMSG, socketFD, uintptr(base), unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT); err != nil {
+	if _, err := t.call(unix.SYS_RECVMSG, socketFD, uintptr(base), unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT); err != nil {
 		return -1, err
 	}
 	if err := mem.get(b); err != nil {

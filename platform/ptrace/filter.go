@@ -73,10 +73,9 @@ func filterProgram() []unix.SockFilter {
 	return append(prog, answer(unix.SECCOMP_RET_TRAP))
 }
 
-// installFilter makes the zygote, and all that is cloned from it, subject to the
-// filter, and unable to gain privileges by any means.
+// installFilter makes all stubs subject to the filter, and unable to gain privileges by any means.
 func (z *zygote) installFilter() error {
-	if _, err := z.call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
+	if _, err := z.first.call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
 		return err
 	}
 	prog := filterProgram()
@@ -88,6 +87,6 @@ func (z *zygote) installFilter() error {
 		filter uint64
 	})(unsafe.Pointer(&z.scratch.bytes[0]))
 	fprog.len, fprog.filter = uint16(len(prog)), uint64(z.at.slots)+textAt
-	_, err := z.call(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, uintptr(z.at.slots))
+	_, err := z.first.call(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, uintptr(z.at.slots))
 	return err
 }

@@ -2,6 +2,7 @@ package ptrace
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,15 +35,43 @@ func result(rax uint64) (uint64, error) {
 	return rax, nil
 }
 
+// enter makes the tracee go on in the stub's code when it is resumed.
+func (t *tracee) enter(r *Regs) error {
+	r.Rip, r.Eflags = uint64(t.at.code), cleanFlags
+	r.Rcx, r.R11 = r.Rip, r.Eflags // lets the host return the fast way
+	return t.setRegs(r)
+}
+
+// setAlarm kills the tracee after callTimeout, unless the alarm is stopped.
+func (t *tracee) setAlarm() {
+	if t.watch != nil {
+		t.watch.Reset(callTimeout)
+		return
+	}
+	t.watch = time.AfterFunc(callTimeout, func() {
+		t.late.Store(true)
+		t.kill()
+	})
+}
+
+// batch makes the tracee execute the first n of its request slots, up to the first
+// that fails. done is how many did not; err is as call's.
+func (t *tracee) batch(n int) (done int, err error) {
+	r := Regs{Rbx: doBatch, R12: uint64(t.at.slots), R13: uint64(n)}
+	if err := t.inject(&r); err != nil {
+		return 0, err
+	}
+	_, err = result(r.Rax)
+	return n - int(r.R13), err
+}
+
 // inject runs the stub's code with r until its int3 and leaves the registers
 // there in r. The guest's own are overwritten, but for segments and vectors.
 func (t *tracee) inject(r *Regs) error {
-	r.Rip, r.Eflags = uint64(t.at.code), cleanFlags
-	r.Rcx, r.R11 = r.Rip, r.Eflags // lets the host return the fast way
-	if err := t.setRegs(r); err != nil {
+	if err := t.enter(r); err != nil {
 		return err
 	}
-	t.watch.Reset(callTimeout)
+	t.setAlarm()
 	defer t.watch.Stop()
 	for {
 		if err := t.resume(unix.PTRACE_CONT); err != nil {

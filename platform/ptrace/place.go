@@ -218,8 +218,7 @@ func (p *placer) idle(busy map[int][]*pair) int {
 	return anyCPU
 }
 
-// follower is a thread or a stub that goes where its work is, for the time of the
-// work. The supervisor and its tracees are.
+// follower is a stub that goes where its tracer of the moment is.
 type follower struct {
 	tid int
 	cpu int // where it was last bound

@@ -1,10 +1,9 @@
 package ptrace
 
 import (
+	"errors"
 	"fmt"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/platform"
 )
@@ -13,8 +12,7 @@ import (
 type AddressSpace struct {
 	p      *Platform
 	zygote *zygote
-	keeper *tracee // the supervisor's
-	nspid  int     // the keeper's own idea of its number
+	keeper *parked
 
 	// mu is held while the slots are in use.
 	mu    sync.Mutex
@@ -25,41 +23,47 @@ var _ platform.AddressSpace = (*AddressSpace)(nil)
 
 // NewAddressSpace implements platform.Platform.
 func (p *Platform) NewAddressSpace() (platform.AddressSpace, error) {
-	as := &AddressSpace{p: p}
-	if err := p.super.do(as.start); err != nil {
+	as, err := p.newAddressSpace()
+	if errors.Is(err, platform.ErrDied) {
+		as, err = p.newAddressSpace() // of another zygote
+	}
+	if err != nil {
 		return nil, fmt.Errorf("new address space: %w", err)
 	}
 	return as, nil
 }
 
-// start makes the keeper, on the supervisor's thread.
-func (as *AddressSpace) start() error {
-	if err := as.p.needZygote(); err != nil {
-		return err
-	}
-	as.p.super.bring(as.p.zygote.tracee)
-	slots, err := as.p.slots.take()
+func (p *Platform) newAddressSpace() (*AddressSpace, error) {
+	z, err := p.livingZygote()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	keeper, nspid, err := as.p.zygote.cloneSpace(slots)
+	slots, err := p.slots.take()
 	if err != nil {
-		as.p.slots.give(slots)
-		return err
+		return nil, err
 	}
-	as.zygote, as.keeper, as.nspid, as.slots = as.p.zygote, keeper, nspid, slots
-	as.p.add(keeper)
-	return nil
+	keeper, err := z.newKeeper(slots)
+	if err != nil {
+		p.slots.give(slots)
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keepers[keeper] = struct{}{}
+	return &AddressSpace{p: p, zygote: z, keeper: keeper, slots: slots}, nil
 }
 
 // HostPID implements platform.AddressSpace: it is the keeper's.
-func (as *AddressSpace) HostPID() int { return as.keeper.pid }
+func (as *AddressSpace) HostPID() int { return as.keeper.t.pid }
 
 // HostMappings implements platform.AddressSpace.
 func (as *AddressSpace) HostMappings() ([]platform.HostMapping, error) {
-	all, err := hostMappings(as.keeper.pid)
+	all, err := hostMappings(as.HostPID())
+	if !as.keeper.alive() { // what was read may be a stranger's
+		err = platform.ErrDied
+	}
 	if err != nil {
-		return nil, fmt.Errorf("mappings of stub %d: %w", as.keeper.pid, err)
+		return nil, fmt.Errorf("mappings of stub %d: %w", as.HostPID(), err)
 	}
 	stub := as.p.at.stubRange()
 	guests := all[:0]
@@ -73,35 +77,41 @@ func (as *AddressSpace) HostMappings() ([]platform.HostMapping, error) {
 
 // NewContext implements platform.AddressSpace.
 func (as *AddressSpace) NewContext(from platform.Context) (platform.Context, error) {
-	xstate, err := inherited(from)
+	c, err := as.newContext(from)
 	if err != nil {
 		return nil, fmt.Errorf("new context: %w", err)
 	}
-	var pid int
-	if err := as.p.super.do(func() error {
-		as.p.super.bring(as.keeper)
-		nspid, err := as.keeper.call(unix.SYS_CLONE, uintptr(cloneContext), 0, 0, 0, 0, uintptr(as.nspid))
-		if err != nil {
-			return err
-		}
-		pid, err = as.zygote.ns.hostPID(int(nspid))
+	return c, nil
+}
+
+func (as *AddressSpace) newContext(from platform.Context) (*Context, error) {
+	xstate, err := inherited(from)
+	if err != nil {
+		return nil, err
+	}
+	c := &Context{as: as}
+	if err := as.keeper.hold(func(t *tracee) error {
+		c.tracee, _, err = as.zygote.spawn(t, cloneContext, as.keeper.nspid)
 		return err
 	}); err != nil {
-		return nil, fmt.Errorf("new context: %w", err)
+		return nil, err
 	}
-	c := &Context{as: as, tracee: newTracee(pid, &as.p.at)}
 	if err := c.start(xstate); err != nil {
-		c.tracee.end()
-		return nil, fmt.Errorf("new context: %w", err)
+		c.end()
+		return nil, err
 	}
-	as.p.add(c.tracee)
-	c.pair = as.p.place.join(pid)
+	c.pair = as.p.place.join(c.pid)
+	as.p.mu.Lock()
+	defer as.p.mu.Unlock()
+	as.p.contexts[c.tracee] = struct{}{}
 	return c, nil
 }
 
 // Release implements platform.AddressSpace.
 func (as *AddressSpace) Release() {
-	_ = as.p.super.do(func() error { as.keeper.end(); return nil })
-	as.p.remove(as.keeper)
+	as.keeper.end()
+	as.p.mu.Lock()
+	delete(as.p.keepers, as.keeper)
+	as.p.mu.Unlock()
 	as.p.slots.give(as.slots)
 }

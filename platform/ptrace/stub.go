@@ -36,6 +36,7 @@ const (
 	doCall = iota
 	doBatch
 	doClone
+	doSleep
 )
 
 // layout says where the stub's pages are in every address space.

@@ -7,13 +7,16 @@
 //
 //	rbx = 0  one system call from the registers
 //	rbx = 1  r13 system calls from the slots at r12, up to the first that fails
-//	rbx = 2  clone: the child waits to be seized, the parent goes on to int3
+//	rbx = 2  clone: the child goes to sleep, the parent on to int3
+//	rbx = 3  sleep
 //
 // It ends with eight int3, by which its length is found.
 TEXT ·stub(SB), NOSPLIT|NOFRAME, $0-0
 	CMPQ BX, $1
 	JEQ  batch
-	JHI  clone
+	CMPQ BX, $2
+	JEQ  clone
+	JHI  sleep
 	SYSCALL
 	BYTE $0xcc
 
@@ -50,10 +53,10 @@ clone:
 	CMPQ  AX, R15
 	JNE   leave
 
-wait:
+sleep:
 	MOVL $34, AX // pause
 	SYSCALL
-	JMP  wait
+	JMP  sleep
 
 leave:
 	XORL DI, DI

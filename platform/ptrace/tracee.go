@@ -44,18 +44,12 @@ type tracee struct {
 	gone  atomic.Bool // reaped: pid may be another's now
 	died  error       // why, once gone; wraps platform.ErrDied
 	late  atomic.Bool // an injected call took longer than callTimeout
-	watch *time.Timer // kills it then
+	watch *time.Timer // kills it then; nil if there was no call yet
 }
 
 // newTracee returns a tracee of the calling thread.
 func newTracee(pid int, at *layout) *tracee {
-	t := &tracee{pid: pid, owner: unix.Gettid(), at: at, place: follower{pid, anyCPU}}
-	t.watch = time.AfterFunc(time.Hour, func() {
-		t.late.Store(true)
-		t.kill()
-	})
-	t.watch.Stop()
-	return t
+	return &tracee{pid: pid, owner: unix.Gettid(), at: at}
 }
 
 // seize makes the calling thread the tracer of a running stub and stops it.
@@ -115,7 +109,6 @@ func (t *tracee) wait() (unix.WaitStatus, error) {
 // bury records that the tracee is no more.
 func (t *tracee) bury(how string) {
 	t.gone.Store(true)
-	t.watch.Stop()
 	if t.late.Load() {
 		how = fmt.Sprintf("did not end an injected call within %v and was killed", callTimeout)
 	}
@@ -249,12 +242,6 @@ func (t *tracee) syscallArch() (uint32, error) {
 		return 0, t.failed("get_syscall_info", err)
 	}
 	return info.arch, nil
-}
-
-// alive reports whether the tracee, which is stopped, has not been killed.
-func (t *tracee) alive() bool {
-	var r Regs
-	return t.died == nil && t.getRegs(&r) == nil
 }
 
 // ptrace makes a request that is answered without waiting for anything, so that
