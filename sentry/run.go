@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/platform"
 )
