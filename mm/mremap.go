@@ -84,23 +84,25 @@ func (mm *MemoryManager) checkRemap(r *remap) error {
 // holes in between. The first must start where the range does.
 func (mm *MemoryManager) remapMany(c *change, r remap) (memmap.Addr, error) {
 	const op = "mremap"
-	old, result := r.old(), r.NewAddr
+	old, to := r.old(), r.NewAddr
 	seg, ok := mm.vmas.LowerBound(old.Start)
 	if !ok || seg.Start > old.Start {
 		return 0, mm.notMapped(op, old.Start)
 	}
-	for at := old.Start; ; {
+	for {
 		part := seg.Intersect(old)
 		one := r
 		one.addr, one.oldSize, one.newSize = part.Start, part.Length(), part.Length()
-		one.NewAddr = result + (part.Start - old.Start)
+		one.NewAddr = to + (part.Start - old.Start)
 		if _, err := mm.remapOne(c, one); err != nil {
 			return 0, err
 		}
-		at = part.End
-		seg, ok = mm.vmas.LowerBound(at)
-		if !ok || seg.Start >= old.End {
-			return result, nil
+		if old.Start = part.End; old.IsEmpty() {
+			return r.NewAddr, nil
+		}
+		to = one.NewAddr + memmap.Addr(part.Length())
+		if seg, ok = mm.vmas.LowerBound(old.Start); !ok || seg.Start >= old.End {
+			return r.NewAddr, nil
 		}
 	}
 }
