@@ -43,8 +43,8 @@ func (s *Set[K, V]) Cut(r Range[K], into []Segment[K, V]) []Segment[K, V] {
 		inside--
 	}
 	if !right.IsEmpty() {
-		s.put(right, min(inside, 1)) // one segment may have left both
-		inside = max(inside-1, 0)
+		s.put(right, 1)
+		inside-- // to -1, if one segment has left both
 	}
 	for range inside {
 		s.tree.Delete(over[K, V](r))
@@ -180,7 +180,8 @@ func joinNext[K Key, V Value[K, V]](seg *Segment[K, V], e entry[K, V]) int {
 	return 1
 }
 
-// put stores seg in place of the old segments of the tree that overlap it.
+// put stores seg in place of the segments of the tree that overlap it, of which
+// there are old; 0 and 1 are the same.
 func (s *Set[K, V]) put(seg Segment[K, V], old int) {
 	for ; old > 1; old-- {
 		s.tree.Delete(over[K, V](seg.Range))
