@@ -161,7 +161,6 @@ func (c *call) mapFile(r *mapRequest, i int) (err error) {
 	return nil
 }
 
-
 // addFlags adds MAP_* bits.
 func (r *mapRequest) addFlags(flags uint64) error {
 	o := &r.opts

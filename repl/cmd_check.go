@@ -1,6 +1,7 @@
 package repl
 
 import (
+	"context"
 	"fmt"
 
 	"mmsh.dev/mmsh/repl/view"
@@ -8,7 +9,7 @@ import (
 )
 
 func checkCommands() []*Command {
-	return []*Command{{
+	return []*Command{expectCommand(), assertCommand(), {
 		Name: "check", Group: "check", Summary: "verify every invariant of the engine, and the host's mappings against it",
 		Help:     "What is wrong is a fault of mmsh or of the host: exit status 3.",
 		Examples: []Example{{Setup: "mmap 64k rw; touch $_,8k w; fork", Line: "check", Shows: "two processes"}},
@@ -41,4 +42,13 @@ func runCheck(c *call) (view.Value, error) {
 		return v, &Failure{Kind: view.KindInternal, Reason: fmt.Sprintf("%d invariants are broken: %s", n, v.Problems[0])}
 	}
 	return v, nil
+}
+
+// checkEngine is `set check every`.
+func (s *Session) checkEngine(ctx context.Context) error {
+	if s.d.Kernel() == nil {
+		return nil
+	}
+	_, err := runCheck(&call{s: s, ctx: ctx})
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/repl/lang"
@@ -22,7 +21,7 @@ func faultCommands() []*Command {
 		},
 		{
 			Name: "cow", Group: "faults and COW", Synopsis: "[RANGE] | break RANGE | owners ADDR", Summary: "pages that wait for copy-on-write; break; who has a page",
-			Help:     "`cow break` gives the process its own copy of exactly those pages; an address alone means its page. `cow owners` lists every process that has the page.",
+			Help: "`cow break` gives the process its own copy of exactly those pages; an address alone means its page. `cow owners` lists every process that has the page.",
 			Examples: []Example{
 				{Setup: "mmap 64k rw; touch $_,16k w; fork", Line: "cow", Shows: "what waits"},
 				{Setup: "mmap 64k rw; let a = $_; touch $a,16k w; fork", Line: "cow break $a,4k", Shows: "copy one page"},
@@ -251,4 +250,3 @@ func accessName(at memmap.AccessType) string {
 	}
 	return at.String()
 }
-

@@ -74,9 +74,6 @@ func (c *call) stopValue(s *debugger.Stop, err error) (view.Value, error) {
 	if !c.s.config.Batch && !s.Ended() && c.s.config.JSON == JSONOff {
 		v.Where = c.s.viewContext()
 	}
-	if s.Reason == debugger.Interrupted {
-		c.s.noteInterrupted()
-	}
 	return v, nil
 }
 

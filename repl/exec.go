@@ -60,6 +60,9 @@ func (c *call) yield(n lang.Number) { c.value = &n }
 func (s *Session) Do(ctx context.Context, cmd *lang.Command) error {
 	entry, v, _, err := s.run(ctx, cmd)
 	s.checkOutput(&err)
+	if err == nil && s.checking && entry.Name != "check" {
+		err = s.checkEngine(ctx)
+	}
 	s.answer(entry, cmd, v, err)
 	return err
 }

@@ -56,10 +56,9 @@ type Config struct {
 	HostShell bool
 
 	// Demos are the embedded programs.
-	Demos     func() []string
-	Demo      func(name string) ([]byte, bool)
-	Version   string
-	Completer func(dir string) []string // files of a directory, for completion; may be nil
+	Demos   func() []string
+	Demo    func(name string) ([]byte, bool)
+	Version string
 }
 
 // Session is one shell: variables, aliases, rows of the last vmas, and how it fared.
@@ -78,6 +77,9 @@ type Session struct {
 	dumped   memmap.Addr // where the last hexdump ended
 	regs     platform.Regs
 	prevRegs platform.Regs
+
+	declared map[string]bool // aliases that scripts define
+	checking bool            // `set check every`
 
 	status   int // the worst so far: 0, 1, 3
 	quitting bool
@@ -101,13 +103,14 @@ type row struct {
 // New returns a Session.
 func New(c Config) *Session {
 	return &Session{
-		config:  c,
-		d:       c.Debugger,
-		table:   newTable(),
-		vars:    map[string]lang.Number{},
-		aliases: map[string]string{},
-		rows:    map[int32][]row{},
-		format:  lang.Format{Count: 1, Letter: 'x', Unit: 4},
+		config:   c,
+		d:        c.Debugger,
+		table:    newTable(),
+		vars:     map[string]lang.Number{},
+		aliases:  map[string]string{},
+		rows:     map[int32][]row{},
+		declared: map[string]bool{},
+		format:   lang.Format{Count: 1, Letter: 'x', Unit: 4},
 	}
 }
 

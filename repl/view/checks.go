@@ -90,3 +90,14 @@ func (v Settings) Text(p *Printer) {
 
 // Text prints $name = value.
 func (v Setting) Text(p *Printer) { p.Line("%s = %s", v.Name, v.Value) }
+
+// Let is a value that was kept under a name.
+type Let struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Bits  Addr   `json:"bits"`
+	Data  Value  `json:"data,omitempty"` // of the command that gave it
+}
+
+// Text prints $name = value.
+func (v Let) Text(p *Printer) { p.Line("$%s = %s", v.Name, v.Value) }
