@@ -76,11 +76,16 @@ func (c *Command) Args() []Word {
 
 // Rest returns the text of the words from number i on, exactly as written between
 // them: the last expression of `assert print x if set`. It is "" if there are none.
-func (c *Command) Rest(i int) string {
-	if i < 0 || i >= len(c.Words) {
+func (c *Command) Rest(i int) string { return c.Text(i, len(c.Words)) }
+
+// Text returns the text of the words from number i up to number j, which is not
+// included, exactly as written between them: an expression that ends before `if` or a
+// moment.
+func (c *Command) Text(i, j int) string {
+	if i < 0 || i >= j || j > len(c.Words) {
 		return ""
 	}
-	return c.text[c.Words[i].start:c.Words[len(c.Words)-1].end]
+	return c.text[c.Words[i].start:c.Words[j-1].end]
 }
 
 // From returns the command that begins with word i, blocks included: what `quiet`,

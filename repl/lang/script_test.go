@@ -134,6 +134,9 @@ func TestCommandsKnowTheirTextAndPlace(t *testing.T) {
 	if got := q.Rest(2); got != `a  ==  "b  c"` {
 		t.Errorf("Rest(2) is %q", got)
 	}
+	if got := q.Text(1, 4); got != "assert  a  ==" || q.Text(3, 3) != "" || q.Text(3, 9) != "" {
+		t.Errorf("Text(1, 4) is %q", got)
+	}
 	if q.Rest(5) != "" || q.Rest(-1) != "" {
 		t.Error("Rest outside the words is not empty")
 	}

@@ -472,7 +472,7 @@ func TestWindowsOfOddSizes(t *testing.T) {
 			s.expect(pasteOn) // go-prompt writes no prompt in a window of 1x1
 			s.typed("v" + strings.Repeat("\t", 12) + "\x1b[Z\x1b[Z" + "\x15done\r")
 			s.expect(`<line "done">`)
-			s.expect("mmsh> ")
+			s.expect(pasteOn)
 			s.quits()
 		})
 	}
