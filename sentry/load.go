@@ -85,6 +85,7 @@ func (k *Kernel) load(_ *Hold, f loader.File, o LoadOptions, fs *vfs.Context) (*
 			return err
 		}
 		t.p.image, t.p.exe = image, o.Path
+		t.mm.SetStackPointer(start.SP)
 		t.regs.Rip, t.regs.Rsp = uint64(start.Entry), uint64(start.SP)
 		k.cfg.Events.Append(mm.Event{
 			Kind: mm.EventExec, PID: t.p.pid, Note: o.Path,

@@ -29,7 +29,7 @@ type Config struct {
 	NewWorld  func() (*World, error)
 	Env       []string // of loaded programs
 	Cwd       string
-	MaxEvents int // that the journal holds; 0: its default
+	MaxEvents int // that the journal holds; 0: its default, below 0: no journal is kept
 	// RunToEnd makes nothing stop the guests but their end and an Interrupt:
 	// `mmsh run`.
 	RunToEnd bool
@@ -132,7 +132,7 @@ func (d *Debugger) newWorld() error {
 		return err
 	}
 	c := d.config.Kernel
-	ring := mm.NewRing(d.ringSize())
+	ring := d.newRing()
 	c.Tree, c.Events, c.Observer = w.Tree, ring, &d.observe
 	k, err := sentry.New(c)
 	if err != nil {
@@ -153,11 +153,15 @@ func (d *Debugger) newWorld() error {
 	return nil
 }
 
-func (d *Debugger) ringSize() int {
-	if d.config.MaxEvents > 0 {
-		return d.config.MaxEvents
+func (d *Debugger) newRing() *mm.Ring {
+	switch n := d.config.MaxEvents; {
+	case n < 0:
+		return nil
+	case n == 0:
+		return mm.NewRing(journal.DefaultCap)
+	default:
+		return mm.NewRing(n)
 	}
-	return journal.DefaultCap
 }
 
 func (d *Debugger) endWorld() {

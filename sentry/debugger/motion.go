@@ -28,7 +28,11 @@ func (d *Debugger) StepSyscall(ctx context.Context) (*Stop, error) {
 		return nil, err
 	}
 	d.observe.stopAtSysret(t.TID())
-	defer d.observe.stopAtSysret(0)
+	d.kernel.WatchSyscalls(true)
+	defer func() {
+		d.observe.stopAtSysret(0)
+		d.kernel.WatchSyscalls(false)
+	}()
 	return d.resume(ctx)
 }
 
@@ -65,6 +69,8 @@ func endsStep(r *sentry.Report) bool {
 		return true
 	case sentry.ReasonSignal:
 		return !r.Handled
+	case sentry.ReasonTrap:
+		return r.Detail != "" // the call would have waited
 	}
 	return false
 }
@@ -123,6 +129,8 @@ func (d *Debugger) report(r *sentry.Report) *Stop {
 		s.Call = d.describeCall(r)
 	case sentry.ReasonInterrupt:
 		s.Reason = Interrupted
+	case sentry.ReasonDeadlock:
+		s.Reason = Deadlock
 	}
 	return d.stopped(s)
 }

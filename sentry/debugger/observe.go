@@ -56,8 +56,6 @@ func (o *observer) Observe(r *sentry.Report) bool {
 		return !runToEnd && stopsAtSignal(kernel, r)
 	case sentry.ReasonSysret:
 		return sysretOf != 0 && r.Task.TID() == sysretOf
-	case sentry.ReasonTrap:
-		return !runToEnd
 	}
 	return false
 }

@@ -23,6 +23,7 @@ const (
 	Killed      Reason = "killed"    // the process ended by a signal
 	Died        Reason = "died"      // the stub was killed by somebody else
 	Trap        Reason = "trap"      // a breakpoint instruction or a trap of the engine
+	Deadlock    Reason = "deadlock"  // every thread waits for another
 	Interrupted Reason = "interrupt" // a person asked for it
 )
 

@@ -1,0 +1,215 @@
+package sentry_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/pagecache"
+	"mmsh.dev/mmsh/mm/pgalloc"
+	"mmsh.dev/mmsh/platform/ptrace"
+	"mmsh.dev/mmsh/sentry"
+	"mmsh.dev/mmsh/sentry/syscalls"
+	"mmsh.dev/mmsh/sentry/vfs"
+	"mmsh.dev/mmsh/sentry/vfs/hostfs"
+)
+
+// compile makes a static program of testdata/name.c.
+func compile(t testing.TB, name string, flags ...string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), name)
+	if len(flags) == 0 {
+		flags = []string{"-static"}
+	}
+	args := append([]string{"-O1", "-mavx2", "-o", out, filepath.Join("testdata", name+".c")}, flags...)
+	if b, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		t.Fatalf("gcc: %v\n%s", err, b)
+	}
+	return out
+}
+
+// native runs program on the host's kernel, with randomisation off.
+func native(t *testing.T, program string, args ...string) (string, syscall.WaitStatus) {
+	t.Helper()
+	cmd := exec.Command("setarch", append([]string{"-R", program}, args...)...)
+	cmd.Env = []string{"A=1"}
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.Sys().(syscall.WaitStatus)
+}
+
+// realWorld is a kernel on real stubs.
+type realWorld struct {
+	*sentry.Kernel
+	t        testing.TB
+	platform *ptrace.Platform
+	mem      *pgalloc.MemoryFile
+	cache    *pagecache.Cache
+	out      bytes.Buffer
+	events   *mm.Ring
+}
+
+func newRealWorld(t testing.TB, c sentry.Config) *realWorld {
+	t.Helper()
+	w := &realWorld{t: t, events: mm.NewRing(10000)}
+	var err error
+	if w.platform, err = ptrace.New(); err != nil {
+		t.Fatal(err)
+	}
+	if w.mem, err = pgalloc.New(pgalloc.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	w.cache = pagecache.New(w.mem)
+	host, err := hostfs.New("/", w.cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Platform, c.Memory, c.Calls, c.Tree, c.Events = w.platform, w.mem, syscalls.Table(), vfs.NewTree(host), w.events
+	c.Stdout, c.Stderr = &w.out, &w.out
+	if w.Kernel, err = sentry.New(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	return w
+}
+
+// close ends the world and sees that nothing is left of it.
+func (w *realWorld) close() {
+	w.Shutdown()
+	if err := w.platform.Close(); err != nil {
+		w.t.Error(err)
+	}
+	w.cache.Evict(1 << 40)
+	if err := w.mem.Close(); err != nil {
+		w.t.Error(err)
+	}
+	if w.t.Failed() {
+		events, _ := w.events.Since(0)
+		for _, e := range events[max(0, len(events)-40):] {
+			w.t.Logf("@%d pid %d %v %v %v %d %s %s", e.Seq, e.PID, e.Kind, e.Cause, e.Addr, e.Number, e.Origin, e.Note)
+		}
+	}
+}
+
+// load makes a process of program, held.
+func (w *realWorld) load(program string, args ...string) (*sentry.Task, *sentry.Hold) {
+	w.t.Helper()
+	h := w.Hold("test")
+	p, err := w.Load(h, sentry.LoadOptions{Path: program, Args: append([]string{program}, args...), Env: []string{"A=1"}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p.Tasks()[0], h
+}
+
+func (w *realWorld) wait(t *sentry.Task) {
+	w.t.Helper()
+	select {
+	case <-t.Done():
+	case r := <-w.Stops():
+		w.t.Fatalf("the world stopped: %v %s", r.Reason, r.Detail)
+	case <-time.After(30 * time.Second):
+		w.t.Fatal("the guest does not end")
+	}
+}
+
+func (w *realWorld) run(program string, args ...string) uint32 {
+	w.t.Helper()
+	task, h := w.load(program, args...)
+	h.Release()
+	w.wait(task)
+	_, status := task.Process().State()
+	return status
+}
+
+// TestNativeOutput: static programs say and return what they do on the host.
+func TestNativeOutput(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		flags []string
+		args  []string
+	}{
+		{"hello", nil, []string{"a", "b"}},
+		{"hello", []string{"-static-pie"}, []string{"a"}},
+		{"tree", nil, nil},
+		{"signals", nil, nil},
+	} {
+		program := compile(t, test.name, test.flags...)
+		want, wantStatus := native(t, program, test.args...)
+		for _, s := range []sentry.Sched{sentry.SchedDet, sentry.SchedFree} {
+			t.Run(test.name, func(t *testing.T) {
+				w := newRealWorld(t, sentry.Config{Sched: s})
+				status := w.run(program, test.args...)
+				if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(w.out.String(), "\n")); diff != "" {
+					t.Errorf("output (-native +guest):\n%s", diff)
+				}
+				if got := syscall.WaitStatus(status); got != wantStatus&^0x80 {
+					t.Errorf("wait status %#x, natively %#x", got, wantStatus)
+				}
+			})
+		}
+	}
+}
+
+// TestKilledStub: a stub that is killed from outside ends its process, with a
+// report, and nothing else.
+func TestKilledStub(t *testing.T) {
+	program := compile(t, "hello")
+	var reasons []sentry.Reason
+	w := newRealWorld(t, sentry.Config{Observer: observing(func(r *sentry.Report) bool {
+		reasons = append(reasons, r.Reason)
+		return false
+	})})
+	task, h := w.load(program)
+	if err := unix.Kill(task.Process().MM().AddressSpace().HostPID(), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	h.Release()
+	w.wait(task)
+	if _, status := task.Process().State(); status != uint32(unix.SIGKILL) {
+		t.Errorf("status %#x", status)
+	}
+	if diff := cmp.Diff([]sentry.Reason{sentry.ReasonDied, sentry.ReasonExit}, reasons); diff != "" {
+		t.Error(diff)
+	}
+	if status := w.run(program, "again"); status != 2<<8 {
+		t.Errorf("the next guest's status is %#x", status)
+	}
+}
+
+type observing func(r *sentry.Report) bool
+
+func (o observing) Observe(r *sentry.Report) bool { return o(r) }
+
+// TestNoStubIsLeft runs last in this file: this process has no children then.
+func TestNoStubIsLeft(t *testing.T) {
+	children, err := os.ReadFile("/proc/self/task/" + filepath.Base(mustReadlink(t, "/proc/thread-self")) + "/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(bytes.TrimSpace(children)) != 0 {
+		t.Errorf("children are left: %s", children)
+	}
+}
+
+func mustReadlink(t *testing.T, path string) string {
+	t.Helper()
+	target, err := os.Readlink(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
