@@ -19,20 +19,28 @@ const maxInsn = 15
 //     AccessType.Effective), so SEGV_ACCERR is a write, or a fetch.
 //   - Where nothing is mapped, the instruction tells. One that cannot be decoded
 //     counts as a read: if it was a write, SEGV_ACCERR follows.
+//   - An instruction may go on in the next page, and so be fetched from there.
 func (c *Context) access(si *signalInfo) memmap.AccessType {
-	code := c.codeAt(c.hw.Rip)
+	rip := c.hw.Rip
+	next := uint64(memmap.Addr(rip).Page().End)
+	straddles := si.Addr == next && next < rip+maxInsn // perhaps
+	switch {
+	case si.Addr == rip:
+		return memmap.Execute
+	case si.Code == segvAccErr && !straddles:
+		return memmap.Write
+	}
+	code := c.codeAt(rip)
 	inst, err := x86asm.Decode(code, 64)
 	known := err == nil && inst.Op != 0 // a truncated one has neither error nor Op
+	end := rip + uint64(len(code))
 	var ops []operand
 	if known {
+		end = rip + uint64(inst.Len)
 		ops = operands(&inst, &c.hw)
 	}
-	end := c.hw.Rip + uint64(len(code))
-	if known {
-		end = c.hw.Rip + uint64(inst.Len)
-	}
 	switch {
-	case isFetch(si.Addr, c.hw.Rip, end, ops):
+	case straddles && isFetch(next, end, known, ops):
 		return memmap.Execute
 	case si.Code == segvAccErr || writes(ops, si.Addr):
 		return memmap.Write
@@ -40,30 +48,20 @@ func (c *Context) access(si *signalInfo) memmap.AccessType {
 	return memmap.Read
 }
 
-// isFetch reports whether a fault at addr was the fetch of the instruction in
-// [rip, end): its first byte, or, if it goes on in the next page, the first byte
-// there, unless an operand lies there too. (If the instruction is not known, end
-// is how far it could be read: not into that page, if nothing is mapped there.)
-func isFetch(addr, rip, end uint64, ops []operand) bool {
-	if addr == rip {
-		return true
-	}
-	next := uint64(memmap.Addr(rip).Page().End)
-	if addr != next || rip+maxInsn <= next {
-		return false
-	}
-	if ops == nil {
-		return end <= next || addr < end
-	}
-	if end <= next {
-		return false
+// isFetch reports whether a fault at next, where the page behind an instruction's
+// begins, was the fetch of the instruction, which ends at end. If the
+// instruction is not known, end is how far it could be read: not into that page,
+// if nothing is mapped there.
+func isFetch(next, end uint64, known bool, ops []operand) bool {
+	if !known {
+		return end <= next
 	}
 	for _, op := range ops {
-		if op.covers(addr) {
+		if op.covers(next) {
 			return false
 		}
 	}
-	return true
+	return end > next
 }
 
 // codeAt returns up to maxInsn bytes at rip, as many as are mapped.

@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -79,21 +80,47 @@ func (as *AddressSpace) descriptors(ops []platform.MapOp) (map[int]int, error) {
 	return fds, nil
 }
 
-// apply makes t perform ops, a batch of slots at each stop.
+// apply makes t perform ops: one alone by its registers, many by batches of slots,
+// one stop for each.
 func (as *AddressSpace) apply(t *tracee, ops []platform.MapOp, fds map[int]int) error {
-	for len(ops) > 0 {
+	for len(ops) > 1 {
 		n := min(len(ops), slotsPerBatch)
-		slots := as.slots.slots()[:n]
-		for i := range slots {
+		slots := as.slots.slots()
+		for i := range n {
 			fill(&slots[i], &ops[i], fds)
 		}
-		if done, err := t.batch(n); err != nil {
-			op := &ops[done]
-			return fmt.Errorf("map %v at %v: %w", op.AR, op.At, err)
+		done, err := t.batch(n)
+		if cannotRead(err) {
+			break
+		}
+		if err != nil {
+			return failedOp(&ops[done], err)
 		}
 		ops = ops[n:]
 	}
+	for i := range ops {
+		var s slot
+		fill(&s, &ops[i], fds)
+		if _, err := t.callSlot(&s); err != nil {
+			return failedOp(&ops[i], err)
+		}
+	}
 	return nil
+}
+
+// cannotRead reports whether a batch failed because the guest has told the
+// processor (wrpkru) that its thread may not read memory, the slots included.
+func cannotRead(err error) bool {
+	const segvPkuErr = 4
+	var e *injectError
+	return errors.As(err, &e) && e.sig == unix.SIGSEGV && e.si.Code == segvPkuErr
+}
+
+func failedOp(op *platform.MapOp, err error) error {
+	if op.File == nil {
+		return fmt.Errorf("unmap %v: %w", op.AR, err)
+	}
+	return fmt.Errorf("map %v %v: %w", op.AR, op.At, err)
 }
 
 // fill writes the system call that performs op.

@@ -17,7 +17,7 @@ var readOnly = memmap.Read
 // context, in batches of all sizes, and compares what the host says with a page
 // by page model.
 func TestApplyMatchesAModel(t *testing.T) {
-	g := newGuest(t, newPlatform(t))
+	g := newGuest(t, testPlatform(t))
 	const pages, base = 512, memmap.Addr(0x1000_0000)
 	type mapped struct {
 		off memmap.FileOffset
@@ -87,7 +87,7 @@ func TestApplyMatchesAModel(t *testing.T) {
 }
 
 func TestApplyRefusesWhatTheContractForbids(t *testing.T) {
-	g := newGuest(t, newPlatform(t))
+	g := newGuest(t, testPlatform(t))
 	r := g.p.UserRange()
 	rng := func(a, b memmap.Addr) memmap.AddrRange { return memmap.AddrRange{Start: a, End: b} }
 	for name, op := range map[string]platform.MapOp{
@@ -112,7 +112,7 @@ func TestApplyRefusesWhatTheContractForbids(t *testing.T) {
 }
 
 func TestApplySaysThatTheHostsMapIsFull(t *testing.T) {
-	g := newGuest(t, newPlatform(t))
+	g := newGuest(t, testPlatform(t))
 	file := newMemFile(t, 1<<30)
 	var err error
 	const base = memmap.Addr(0x1000_0000)
@@ -132,7 +132,7 @@ func TestApplySaysThatTheHostsMapIsFull(t *testing.T) {
 }
 
 func TestAReusedDescriptorIsTheNewFile(t *testing.T) {
-	g := newGuest(t, newPlatform(t), 0x8b, 0x00, 0x0f, 0x05) // mov eax, [rax]; syscall
+	g := newGuest(t, testPlatform(t), 0x8b, 0x00, 0x0f, 0x05) // mov eax, [rax]; syscall
 	for i := range 20 {
 		fd, err := unix.MemfdCreate("short-lived", unix.MFD_CLOEXEC)
 		if err != nil {

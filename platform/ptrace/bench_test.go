@@ -42,7 +42,7 @@ func yardstick(b *testing.B) float64 {
 // BenchmarkGetppid is a system call's round trip. The bar is 1.25 × the yardstick.
 func BenchmarkGetppid(b *testing.B) {
 	c := yardstick(b)
-	g := newGuest(b, newPlatform(b), loopOf(getppid...)...)
+	g := newGuest(b, testPlatform(b), loopOf(getppid...)...)
 	for b.Loop() {
 		if g.run().Kind != platform.Syscall {
 			b.Fatal("not a call")
@@ -57,7 +57,7 @@ func BenchmarkGetppid(b *testing.B) {
 // BenchmarkFault is a fault, a page mapped by injection, and the resume.
 func BenchmarkFault(b *testing.B) {
 	// mov [rax], eax; mov [rax + 0x1000], eax; …: two pages take turns
-	g := newGuest(b, newPlatform(b), loopOf(0x89, 0x00, 0x48, 0x87, 0xc3)...) // xchg rax, rbx
+	g := newGuest(b, testPlatform(b), loopOf(0x89, 0x00, 0x48, 0x87, 0xc3)...) // xchg rax, rbx
 	pages := [2]memmap.Addr{0x700000, 0x701000}
 	g.regs.Rax, g.regs.Rbx = uint64(pages[0]), uint64(pages[1])
 	i := 0
@@ -78,7 +78,7 @@ func BenchmarkApplyByKeeper(b *testing.B) { benchmarkApply(b, 1, true) }
 func BenchmarkApply64ByKeep(b *testing.B) { benchmarkApply(b, 64, true) }
 
 func benchmarkApply(b *testing.B, n int, keeper bool) {
-	g := newGuest(b, newPlatform(b))
+	g := newGuest(b, testPlatform(b))
 	var ops []platform.MapOp
 	for i := range n {
 		ops = append(ops, platform.MapOp{
@@ -109,7 +109,7 @@ func BenchmarkNewPlatform(b *testing.B) {
 }
 
 func BenchmarkNewAddressSpace(b *testing.B) {
-	p := newPlatform(b)
+	p := testPlatform(b)
 	for b.Loop() {
 		as, err := p.NewAddressSpace()
 		if err != nil {
@@ -122,7 +122,7 @@ func BenchmarkNewAddressSpace(b *testing.B) {
 func BenchmarkNewContext(b *testing.B) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	as, err := newPlatform(b).NewAddressSpace()
+	as, err := testPlatform(b).NewAddressSpace()
 	if err != nil {
 		b.Fatal(err)
 	}

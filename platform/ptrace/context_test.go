@@ -23,7 +23,7 @@ func (g *guest) step() platform.Stop {
 }
 
 func TestStepRunsOneInstruction(t *testing.T) {
-	g := newGuest(t, newPlatform(t),
+	g := newGuest(t, testPlatform(t),
 		0x90,               // nop
 		0xb8, 110, 0, 0, 0, // mov eax, 110
 		0x0f, 0x05, // syscall
@@ -51,7 +51,7 @@ func TestStepRunsOneInstruction(t *testing.T) {
 }
 
 func TestStepOfASystemCallWhoseTrapFlagIsTheGuests(t *testing.T) {
-	g := newGuest(t, newPlatform(t), 0x90, 0x90, 0x0f, 0x0b)
+	g := newGuest(t, testPlatform(t), 0x90, 0x90, 0x0f, 0x0b)
 	g.regs.Eflags |= flagTF
 	want := exception(unix.SIGTRAP, trapTrace, codeAt+1)
 	if stop := g.step(); stop != want || g.regs.Eflags&flagTF == 0 {
@@ -64,7 +64,7 @@ func TestStepOfASystemCallWhoseTrapFlagIsTheGuests(t *testing.T) {
 }
 
 func TestInterruptStopsARunningGuest(t *testing.T) {
-	g := newGuest(t, newPlatform(t), forever...)
+	g := newGuest(t, testPlatform(t), forever...)
 	for range 100 {
 		go g.Interrupt()
 		g.expect(platform.Stop{Kind: platform.Interrupted})
@@ -75,7 +75,7 @@ func TestInterruptStopsARunningGuest(t *testing.T) {
 }
 
 func TestInterruptBeforeRunCountsOnce(t *testing.T) {
-	g := newGuest(t, newPlatform(t), getppid...)
+	g := newGuest(t, testPlatform(t), getppid...)
 	g.Interrupt()
 	g.Interrupt()
 	g.expect(platform.Stop{Kind: platform.Interrupted})
@@ -85,7 +85,7 @@ func TestInterruptBeforeRunCountsOnce(t *testing.T) {
 // TestForeignSignalsAreIgnored sends what a careless person might, then asks for
 // a stop: the guest has gone on all the time.
 func TestForeignSignalsAreIgnored(t *testing.T) {
-	g := newGuest(t, newPlatform(t), append([]byte{0xff, 0xc0}, 0xeb, 0xfc)...) // inc eax; jmp back
+	g := newGuest(t, testPlatform(t), append([]byte{0xff, 0xc0}, 0xeb, 0xfc)...) // inc eax; jmp back
 	for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGCONT, unix.SIGTERM, unix.SIGTSTP, unix.SIGSEGV, unix.SIGTRAP, unix.SIGSYS, kick} {
 		before := g.regs.Rax
 		if err := unix.Kill(g.HostTID(), sig); err != nil {
@@ -103,7 +103,7 @@ func TestForeignSignalsAreIgnored(t *testing.T) {
 
 func TestVectorStateIsKeptSetAndInherited(t *testing.T) {
 	// movups xmm3, [rax]; syscall; movups [rax], xmm3; syscall
-	g := newGuest(t, newPlatform(t), 0x0f, 0x10, 0x18, 0x0f, 0x05, 0x0f, 0x11, 0x18, 0x0f, 0x05)
+	g := newGuest(t, testPlatform(t), 0x0f, 0x10, 0x18, 0x0f, 0x05, 0x0f, 0x11, 0x18, 0x0f, 0x05)
 	initial, err := g.FPState()
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func patched(b []byte, off int, v byte) []byte {
 }
 
 func TestVectorStateOfARunningParentIsNotGuessed(t *testing.T) {
-	g := newGuest(t, newPlatform(t), getppid...)
+	g := newGuest(t, testPlatform(t), getppid...)
 	g.expectCall(unix.SYS_GETPPID)
 	errs := make(chan error)
 	go func() {
@@ -176,7 +176,7 @@ func TestVectorStateOfARunningParentIsNotGuessed(t *testing.T) {
 }
 
 func TestSegmentBasesAreSetAndHostileOnesSurvive(t *testing.T) {
-	g := newGuest(t, newPlatform(t), assemble(
+	g := newGuest(t, testPlatform(t), assemble(
 		[]byte{0x64, 0x8b, 0x04, 0x25, 0x08, 0, 0, 0}, // mov eax, fs:[8]
 		[]byte{0x0f, 0x05},
 		movabs(rcx, 0xffff_8000_0000_0000),

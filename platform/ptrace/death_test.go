@@ -21,7 +21,7 @@ import (
 
 // TestAKilledContextDiesAlone kills one of two guests of one platform.
 func TestAKilledContextDiesAlone(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	other := newGuest(t, p, getppid...)
 	g := newGuest(t, p, forever...)
 	for _, when := range []string{"running", "stopped"} {
@@ -53,7 +53,7 @@ func TestAKilledContextDiesAlone(t *testing.T) {
 }
 
 func TestAKilledKeeperIsAnError(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	other := newGuest(t, p, getppid...)
 	g := newGuest(t, p, forever...)
 	if err := unix.Kill(g.as.HostPID(), unix.SIGKILL); err != nil {
@@ -69,7 +69,7 @@ func TestAKilledKeeperIsAnError(t *testing.T) {
 }
 
 func TestAKilledZygoteIsReplaced(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	old := newGuest(t, p, getppid...)
 	if err := unix.Kill(p.zygote.Load().t.pid, unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestAKilledZygoteIsReplaced(t *testing.T) {
 // TestManySpacesAndContextsAtOnce makes and ends address spaces from several
 // goroutines, each with contexts that map and run.
 func TestManySpacesAndContextsAtOnce(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	file := newMemFile(t, 1<<20)
 	file.write(t, getppid, 0)
 	var all sync.WaitGroup
@@ -132,76 +132,85 @@ func liveOnce(p *Platform, file memFile) error {
 	return nil
 }
 
-// stormVar makes a copy of this test binary the victim of TestNoStubOutlivesUs.
+// stormVar makes a copy of this test binary the victim of TestNoStubOutlivesUs. Its
+// value is the first of isolations() to try.
 const stormVar = "MMSH_PTRACE_TEST_STORM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(stormVar) != "" {
-		storm()
+	if first, err := strconv.Atoi(os.Getenv(stormVar)); err == nil {
+		if err := storm(isolations()[first:]); err != nil {
+			fmt.Println("cannot:", err)
+		}
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
 
-// storm makes address spaces and contexts without end. It says "go" when stubs
-// are plenty, and never returns.
-func storm() {
-	p, err := New()
+// storm makes address spaces and contexts without end. It prints the stubs' session
+// when they are plenty, and returns only if something fails.
+func storm(isolations []uintptr) error {
+	p, err := newPlatform(isolations)
 	if err != nil {
-		fmt.Println("cannot:", err)
-		os.Exit(1)
+		return err
 	}
-	spaces := make(chan platform.AddressSpace, 16)
+	results := make(chan error)
 	for range 4 {
 		go func() {
 			runtime.LockOSThread()
 			for {
-				as, err := p.NewAddressSpace()
-				if err != nil {
-					fmt.Println("cannot:", err)
-					os.Exit(1)
-				}
-				for range 2 {
-					c, err := as.NewContext(nil)
-					if err != nil {
-						fmt.Println("cannot:", err)
-						os.Exit(1)
-					}
-					defer c.Release()
-				}
-				spaces <- as
+				results <- populate(p)
 			}
 		}()
 	}
-	for range 16 {
-		<-spaces
+	for n := 0; ; n++ {
+		if err := <-results; err != nil {
+			return err
+		}
+		if n == 16 {
+			fmt.Println(p.zygote.Load().first.pid)
+		}
 	}
-	fmt.Println("go")
-	for range spaces {
+}
+
+// populate makes an address space with two contexts, and keeps them.
+func populate(p *Platform) error {
+	as, err := p.NewAddressSpace()
+	if err != nil {
+		return err
 	}
+	for range 2 {
+		if _, err := as.NewContext(nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TestNoStubOutlivesUs kills a process in a storm of clones; as root, and as an
-// ordinary user. Every stub must vanish.
+// ordinary user; with all namespaces that the host allows, and with none. Every
+// stub must vanish.
 func TestNoStubOutlivesUs(t *testing.T) {
-	for _, user := range []string{"as we are", "as nobody"} {
-		t.Run(user, func(t *testing.T) {
-			if user == "as nobody" && os.Geteuid() != 0 {
-				t.Log("we are an ordinary user already: the first half was this test")
-				return
+	all := isolations()
+	for _, first := range []int{0, len(all) - 1} {
+		for _, uid := range []int{os.Geteuid(), nobody} {
+			if uid != os.Geteuid() && os.Geteuid() != 0 {
+				continue // we are an ordinary user already
 			}
-			for range 5 {
-				killInStorm(t, user == "as nobody")
-			}
-		})
+			t.Run(fmt.Sprintf("uid %d, isolation %d", uid, first), func(t *testing.T) {
+				for range 3 {
+					killInStorm(t, first, uid)
+				}
+			})
+		}
 	}
 }
 
-func killInStorm(t *testing.T, asNobody bool) {
+func killInStorm(t *testing.T, isolation, uid int) {
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), stormVar+"=1")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", stormVar, isolation))
 	cmd.Stderr = os.Stderr
-	if asNobody {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if uid != os.Geteuid() {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -211,77 +220,48 @@ func killInStorm(t *testing.T, asNobody bool) {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	if line != "go\n" {
+	session, numErr := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil || numErr != nil {
 		t.Fatalf("the storm did not begin: %q, %v", line, err)
 	}
-	// Hold on to each stub by pidfd, so that its end can be waited for.
-	var fds []unix.PollFd
-	for _, pid := range stubProcesses(t, cmd.Process.Pid) {
-		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
-			fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
-		}
-	}
-	if len(fds) < 10 {
-		t.Errorf("a storm of %d stubs", len(fds))
+	if n := len(processesOf(t, session)); n < 30 {
+		t.Errorf("a storm of %d stubs", n)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	for i := range fds {
-		const patience = 10_000 // ms
-		for {
-			n, err := unix.Poll(fds[i:i+1], patience)
-			if err == unix.EINTR {
-				continue
-			}
-			if n != 1 {
-				t.Errorf("a stub lives %d ms after its master: %v", patience, err)
-			}
-			break
-		}
-		unix.Close(int(fds[i].Fd))
-	}
-	waitNoStubsOf(t, cmd.Process.Pid)
+	waitGone(t, session)
 }
 
-// waitNoStubsOf waits for stubs that were cloned too late to be held on to: their
-// session is that of the zygote, whose parent was pid.
-func waitNoStubsOf(t *testing.T, pid int) {
-	for _, stub := range stubsOfSessionless(t, pid) {
-		fd, err := unix.PidfdOpen(stub, 0)
-		if err != nil {
-			continue
-		}
-		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
-			t.Errorf("stub %d outlives its master: %v", stub, err)
-		}
-		unix.Close(fd)
+// TestEveryIsolationWorks runs a guest with each set of namespaces. Root may have
+// all; an ordinary user what the host lets him.
+func TestEveryIsolationWorks(t *testing.T) {
+	for _, flags := range isolations() {
+		ns := namespaces{flags: flags}
+		t.Run(ns.String(), func(t *testing.T) {
+			if flags != 0 && os.Geteuid() != 0 {
+				if p, err := newPlatform([]uintptr{flags}); err != nil {
+					t.Logf("the host forbids it: %v", err)
+					return
+				} else if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			p := testPlatformIn(t, []uintptr{flags})
+			g := newGuest(t, p, getppid...)
+			g.expectCall(unix.SYS_GETPPID)
+			if p.Isolation() != ns.String() {
+				t.Errorf("isolation %s", p.Isolation())
+			}
+			for _, pid := range []int{g.as.HostPID(), g.HostTID()} {
+				if cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err != nil || len(cmdline) != 0 {
+					// The arguments lay on the stack that is unmapped.
+					t.Errorf("process %d: %q, %v", pid, cmdline, err)
+				}
+			}
+		})
 	}
-}
-
-// stubsOfSessionless returns the stubs that belong to no living tracer.
-func stubsOfSessionless(t *testing.T, pid int) []int {
-	t.Helper()
-	var orphans []int
-	dirs, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range dirs {
-		n, err := strconv.Atoi(d.Name())
-		if err != nil {
-			continue
-		}
-		text, err := os.ReadFile("/proc/" + d.Name() + "/status")
-		if err != nil || !strings.HasPrefix(string(text), "Name:\tmmsh-stub\n") {
-			continue
-		}
-		if strings.Contains(string(text), "\nTracerPid:\t0\n") {
-			orphans = append(orphans, n)
-		}
-	}
-	return orphans
 }
 
 // TestAStubHoldsNothingOfOurs looks at a stub from outside.
@@ -296,7 +276,7 @@ func TestAStubHoldsNothingOfOurs(t *testing.T) {
 	if _, err := unix.FcntlInt(r.Fd(), unix.F_SETFD, 0); err != nil { // a descriptor that exec would keep
 		t.Fatal(err)
 	}
-	p := newPlatform(t)
+	p := testPlatform(t)
 	as, err := p.NewAddressSpace()
 	if err != nil {
 		t.Fatal(err)

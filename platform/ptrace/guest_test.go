@@ -1,7 +1,6 @@
 package ptrace
 
 import (
-	"os"
 	"runtime"
 	"testing"
 
@@ -45,20 +44,28 @@ func (f memFile) write(t testing.TB, b []byte, off int64) {
 	}
 }
 
-// newPlatform returns a platform that is closed, and found without stubs, at the
+// testPlatform returns a platform that is closed, and found without stubs, at the
 // end of the test.
-func newPlatform(t testing.TB) *Platform {
+func testPlatform(t testing.TB) *Platform {
 	t.Helper()
-	p, err := New()
+	return testPlatformIn(t, isolations())
+}
+
+func testPlatformIn(t testing.TB, isolations []uintptr) *Platform {
+	t.Helper()
+	p, err := newPlatform(isolations)
 	if err != nil {
 		t.Fatal(err)
 	}
+	session := p.zygote.Load().first.pid
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
-		if left := stubProcesses(t, os.Getpid()); len(left) > 0 {
-			t.Errorf("stubs live on: %v", left)
+		for _, s := range []int{session, p.zygote.Load().first.pid} {
+			if left := processesOf(t, s); left != nil {
+				t.Errorf("stubs live on: %v", left)
+			}
 		}
 	})
 	return p

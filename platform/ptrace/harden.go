@@ -77,8 +77,8 @@ func (z *zygote) mapScratch(slots *slotFile) error {
 	}
 	z.slotsFD = fd
 	m := z.mapSlots(z.scratch, unix.PROT_READ|unix.PROT_WRITE)
-	return z.first.ignore(uintptr(m.nr), uintptr(m.args[0]), uintptr(m.args[1]), uintptr(m.args[2]),
-		uintptr(m.args[3]), uintptr(m.args[4]), uintptr(m.args[5]))
+	_, err = z.first.callSlot(&m)
+	return err
 }
 
 // setName gives the process its name in ps.

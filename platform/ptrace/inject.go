@@ -7,6 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// callSlot is call for what fits a request slot.
+func (t *tracee) callSlot(s *slot) (uint64, error) {
+	var args [6]uintptr
+	for i, a := range s.args {
+		args[i] = uintptr(a)
+	}
+	return t.call(uintptr(s.nr), args[:]...)
+}
+
 // call makes the tracee execute one system call and returns its result. An
 // errno that the call answered is a unix.Errno, unwrapped; every other error
 // says that the stub is broken or dead.
@@ -42,13 +51,13 @@ func (t *tracee) enter(r *Regs) error {
 	return t.setRegs(r)
 }
 
-// setAlarm kills the tracee after callTimeout, unless the alarm is stopped.
+// setAlarm kills the tracee when its patience is over, unless the alarm is stopped.
 func (t *tracee) setAlarm() {
-	if t.watch != nil {
-		t.watch.Reset(callTimeout)
+	if t.alarm != nil {
+		t.alarm.Reset(t.patience)
 		return
 	}
-	t.watch = time.AfterFunc(callTimeout, func() {
+	t.alarm = time.AfterFunc(t.patience, func() {
 		t.late.Store(true)
 		t.kill()
 	})
@@ -72,7 +81,7 @@ func (t *tracee) inject(r *Regs) error {
 		return err
 	}
 	t.setAlarm()
-	defer t.watch.Stop()
+	defer t.alarm.Stop()
 	for {
 		if err := t.resume(unix.PTRACE_CONT); err != nil {
 			return err
@@ -115,6 +124,21 @@ func (t *tracee) checkInjected(sig unix.Signal, r *Regs) error {
 	if si.Code <= 0 {
 		return nil
 	}
-	return fmt.Errorf("injected call of stub %d: %s code %d at %#x: rip %#x rax %#x orig_rax %#x rdi %#x rsi %#x rdx %#x r10 %#x r8 %#x r9 %#x r12 %#x r13 %#x",
-		t.pid, unix.SignalName(sig), si.Code, si.Addr, r.Rip, r.Rax, r.Orig_rax, r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9, r.R12, r.R13)
+	return &injectError{t.pid, sig, si, *r}
+}
+
+// injectError is an exception that the host raised while a stub executed what we
+// had injected.
+type injectError struct {
+	pid int
+	sig unix.Signal
+	si  signalInfo
+	r   Regs
+}
+
+func (e *injectError) Error() string {
+	r := &e.r
+	return fmt.Sprintf("injected call of stub %d: %s code %d at %#x: rip %#x eflags %#x rax %#x orig_rax %#x rdi %#x rsi %#x rdx %#x r10 %#x r8 %#x r9 %#x rbx %#x r12 %#x r13 %#x",
+		e.pid, unix.SignalName(e.sig), e.si.Code, e.si.Addr,
+		r.Rip, r.Eflags, r.Rax, r.Orig_rax, r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9, r.Rbx, r.R12, r.R13)
 }

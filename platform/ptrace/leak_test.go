@@ -1,49 +1,83 @@
 package ptrace
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-// stubProcesses returns the processes named mmsh-stub that descend from, or are
-// traced by, process pid, zombies among them.
-func stubProcesses(t testing.TB, pid int) []int {
+// processesOf returns the processes of a session, zombies among them. Each zygote's
+// first process makes a session of its own number, which no stub can leave.
+func processesOf(t testing.TB, session int) []int {
 	t.Helper()
-	all, err := filepath.Glob("/proc/[0-9]*/status")
+	dir, err := os.Open("/proc")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var stubs []int
-	for _, name := range all {
-		text, err := os.ReadFile(name)
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + name + "/stat")
 		if err != nil {
 			continue // it is gone
 		}
-		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if strings.HasPrefix(string(text), "Name:\tmmsh-stub\n") && belongs(string(text), pid) {
-			stubs = append(stubs, n)
+		// pid (comm) state ppid pgrp session …
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); len(fields) > 3 && fields[3] == strconv.Itoa(session) {
+			pids = append(pids, pid)
 		}
 	}
-	return stubs
+	return pids
 }
 
-// belongs reports whether a status says that the process is traced by a thread
-// of pid, or is its child.
-func belongs(status string, pid int) bool {
-	for _, field := range []string{"PPid", "TracerPid"} {
-		_, rest, _ := strings.Cut(status, "\n"+field+":\t")
-		value, _, _ := strings.Cut(rest, "\n")
-		n, _ := strconv.Atoi(value)
-		if n == 0 {
-			continue
+// waitGone waits until a session has no process that lives. Zombies are the
+// business of whoever has become their parent.
+func waitGone(t testing.TB, session int) {
+	t.Helper()
+	for {
+		living := 0
+		for _, pid := range processesOf(t, session) {
+			fd, err := unix.PidfdOpen(pid, 0)
+			if err != nil {
+				continue // it is gone
+			}
+			living += waitEnd(t, pid, fd)
+			unix.Close(fd)
 		}
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", pid, n)); err == nil {
-			return true
+		if living == 0 || t.Failed() {
+			return
 		}
 	}
-	return false
+}
+
+// waitEnd waits until the process behind a pidfd has ended, and returns 1 if it had
+// not before.
+func waitEnd(t testing.TB, pid, fd int) int {
+	t.Helper()
+	const patience = 10_000 // ms
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, _ := unix.Poll(fds, 0); n == 1 {
+		return 0
+	}
+	for {
+		n, err := unix.Poll(fds, patience)
+		if err == unix.EINTR {
+			continue
+		}
+		if n != 1 {
+			t.Errorf("stub %d lives on after %d ms", pid, patience)
+		}
+		return 1
+	}
 }

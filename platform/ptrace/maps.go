@@ -20,7 +20,7 @@ func parseMaps(text string) ([]platform.HostMapping, error) {
 		if err != nil {
 			return nil, fmt.Errorf("maps line %q: %w", line, err)
 		}
-		if m.AR.End <= userEnd {
+		if m.Name != "[vsyscall]" {
 			ms = append(ms, m)
 		}
 	}

@@ -40,10 +40,11 @@ import (
 
 // Platform makes address spaces of stub processes.
 type Platform struct {
-	at    layout
-	slots *slotFile
-	super *supervisor
-	place *placer
+	isolations []uintptr // namespaces to try, in this order
+	at         layout
+	slots      *slotFile
+	super      *supervisor
+	place      *placer
 
 	starting sync.Mutex // held while a zygote is made
 	ended    []func()   // wait for the first processes of earlier ones
@@ -58,7 +59,9 @@ var _ platform.Platform = (*Platform)(nil)
 
 // New starts the first processes. The host must have 64-bit x86 and allow ptrace
 // of one's own children.
-func New() (*Platform, error) {
+func New() (*Platform, error) { return newPlatform(isolations()) }
+
+func newPlatform(isolations []uintptr) (*Platform, error) {
 	slots, err := newSlotFile()
 	if err != nil {
 		return nil, fmt.Errorf("memory for request slots: %w", err)
@@ -68,7 +71,8 @@ func New() (*Platform, error) {
 		return nil, err
 	}
 	p := &Platform{
-		at: newLayout(), slots: slots, super: newSupervisor(), place: newPlacer(),
+		isolations: isolations,
+		at:         newLayout(), slots: slots, super: newSupervisor(), place: newPlacer(),
 		contexts: map[*tracee]struct{}{}, keepers: map[*parked]struct{}{},
 	}
 	if _, err := p.livingZygote(); err != nil {
@@ -90,7 +94,7 @@ func (p *Platform) livingZygote() (*zygote, error) {
 		if z != nil {
 			p.ended = append(p.ended, z.close(p.slots))
 		}
-		z, err = newZygote(&p.at, p.slots, p.place)
+		z, err = newZygote(&p.at, p.slots, p.place, p.isolations)
 		return err
 	})
 	if err != nil {

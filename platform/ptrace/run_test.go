@@ -25,7 +25,7 @@ var (
 )
 
 func TestGuestRunsMapsAndFaults(t *testing.T) {
-	g := newGuest(t, newPlatform(t),
+	g := newGuest(t, testPlatform(t),
 		0xb8, 110, 0, 0, 0, 0x0f, 0x05, // mov eax, 110; syscall
 		0x89, 0x04, 0x25, 0x00, 0x10, 0x50, 0x00, // mov [0x501000], eax
 		0xb8, 60, 0, 0, 0, 0x0f, 0x05, // mov eax, 60; syscall

@@ -32,7 +32,7 @@ func fault(at memmap.AccessType, code int32, addr memmap.Addr) platform.Stop {
 }
 
 func TestExceptionsGoToTheGuestAsTheHostRaisedThem(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	const ill, fpeDiv, fpeOver = 2, 1, 0x80 // ILL_ILLOPN, FPE_INTDIV, SI_KERNEL
 	for _, c := range []struct {
 		name string
@@ -56,7 +56,7 @@ func TestExceptionsGoToTheGuestAsTheHostRaisedThem(t *testing.T) {
 }
 
 func TestBusErrorBeyondTheFilesEnd(t *testing.T) {
-	g := newGuest(t, newPlatform(t), assemble(movabs(rax, 0x700000), []byte{0x8b, 0x00})...)
+	g := newGuest(t, testPlatform(t), assemble(movabs(rax, 0x700000), []byte{0x8b, 0x00})...)
 	short := newMemFile(t, 0)
 	g.apply(platform.MapOp{AR: page(0x700000), File: short, At: memmap.Read})
 	const busAdrErr = 2
@@ -64,7 +64,7 @@ func TestBusErrorBeyondTheFilesEnd(t *testing.T) {
 }
 
 func TestOldCallsStopWithoutBeingExecuted(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	t.Run("int 0x80", func(t *testing.T) {
 		g := newGuest(t, p, 0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0x0f, 0x0b) // mov eax, 20 (getpid); int 0x80
 		g.expect(platform.Stop{Kind: platform.Syscall32})
@@ -110,7 +110,7 @@ func TestOldCallsStopWithoutBeingExecuted(t *testing.T) {
 }
 
 func TestFaultsTellWhatWasTried(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	const hole = dataAt + memmap.PageSize // the page behind the data
 	at := func(reg byte, a memmap.Addr) []byte { return movabs(reg, uint64(a)) }
 	for _, c := range []struct {
@@ -164,7 +164,7 @@ func TestFaultsTellWhatWasTried(t *testing.T) {
 }
 
 func TestFaultsOnMappedPagesAreWritesOrFetches(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	t.Run("store to a read-only page", func(t *testing.T) {
 		g := newGuest(t, p, assemble(movabs(rax, uint64(codeAt)), []byte{0x89, 0x00})...)
 		g.expect(fault(memmap.Write, segvAccErr, codeAt))
@@ -195,7 +195,7 @@ func TestFaultsOnMappedPagesAreWritesOrFetches(t *testing.T) {
 }
 
 func TestTheStubsPagesAreNotTheGuests(t *testing.T) {
-	p := newPlatform(t)
+	p := testPlatform(t)
 	stub := p.at.stubRange()
 	jump := func(off memmap.Addr) []byte { return assemble(movabs(rax, uint64(stub.Start+off)), []byte{0xff, 0xe0}) }
 	text := codePage()

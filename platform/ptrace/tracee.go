@@ -43,13 +43,16 @@ type tracee struct {
 	place follower    // if it is the supervisor's
 	gone  atomic.Bool // reaped: pid may be another's now
 	died  error       // why, once gone; wraps platform.ErrDied
-	late  atomic.Bool // an injected call took longer than callTimeout
-	watch *time.Timer // kills it then; nil if there was no call yet
+
+	// An injected call that takes longer than patience gets it killed.
+	patience time.Duration
+	late     atomic.Bool // it did
+	alarm    *time.Timer // nil if there was no call yet
 }
 
 // newTracee returns a tracee of the calling thread.
 func newTracee(pid int, at *layout) *tracee {
-	return &tracee{pid: pid, owner: unix.Gettid(), at: at}
+	return &tracee{pid: pid, owner: unix.Gettid(), at: at, patience: callTimeout}
 }
 
 // seize makes the calling thread the tracer of a running stub and stops it.
@@ -110,7 +113,7 @@ func (t *tracee) wait() (unix.WaitStatus, error) {
 func (t *tracee) bury(how string) {
 	t.gone.Store(true)
 	if t.late.Load() {
-		how = fmt.Sprintf("did not end an injected call within %v and was killed", callTimeout)
+		how = fmt.Sprintf("did not end an injected call within %v and was killed", t.patience)
 	}
 	t.died = fmt.Errorf("%w: stub %d %s", platform.ErrDied, t.pid, how)
 }

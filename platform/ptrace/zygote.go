@@ -31,11 +31,11 @@ type zygote struct {
 	ns      namespaces
 }
 
-// newZygote makes a zygote with the strongest isolation that the host allows.
-// To be called on the supervisor's thread.
-func newZygote(at *layout, slots *slotFile, place *placer) (*zygote, error) {
+// newZygote makes a zygote with the first of isolations that the host allows. To be
+// called on the supervisor's thread.
+func newZygote(at *layout, slots *slotFile, place *placer, isolations []uintptr) (*zygote, error) {
 	var first error
-	for _, flags := range isolations() {
+	for _, flags := range isolations {
 		z, err := startZygote(at, slots, place, flags)
 		if err == nil {
 			return z, nil
@@ -97,6 +97,7 @@ func (z *zygote) exec(socket int, flags uintptr) error {
 	}
 	defer image.Close()
 	attr := &syscall.ProcAttr{
+		Dir:   "/", // or a stub would keep ours from being unmounted
 		Env:   []string{},
 		Files: []uintptr{uintptr(socket)},
 		Sys:   z.ns.attr(flags),
