@@ -73,7 +73,7 @@ func (p *parser) ended() ending {
 	return p.end
 }
 
-// ask ends Input from outside as soon as the keys before are dealt with.
+// ask ends Input from outside, before the keys that still wait.
 func (p *parser) ask(e ending) {
 	p.mu.Lock()
 	p.request = max(p.request, e)

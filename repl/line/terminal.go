@@ -179,24 +179,22 @@ func (t *Terminal) erase() {
 	fmt.Fprintf(os.Stdout, "\x1b[%dA\r\x1b[J", rows)
 }
 
-// watch handles signals until the returned function is called.
+// watch handles signals until the returned function is called, which waits until
+// those that came before are dealt with.
 func (t *Terminal) watch() (stop func()) {
 	signals := make(chan os.Signal, 8)
 	done := make(chan struct{})
 	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGCONT, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		for {
-			select {
-			case s := <-signals:
-				t.handle(s)
-			case <-done:
-				return
-			}
+		for s := range signals {
+			t.handle(s)
 		}
+		close(done)
 	}()
 	return func() {
-		signal.Stop(signals)
-		close(done)
+		signal.Stop(signals) // nothing is sent after this
+		close(signals)
+		<-done
 	}
 }
 
