@@ -13,10 +13,7 @@ import (
 	"mmsh.dev/mmsh/memmap"
 )
 
-// stub is the code in stub_amd64.s, not to be called.
-func stub()
-
-// stubText returns where stub's bytes are in our own memory.
+// stubText returns where the bytes of the code in stub_amd64.s are in our own memory.
 func stubText() unsafe.Pointer
 
 // Sizes of the stub's part of an address space: a page of code and the request

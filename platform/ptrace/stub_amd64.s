@@ -11,7 +11,7 @@
 //	rbx = 3  sleep
 //
 // It ends with eight int3, by which its length is found.
-TEXT ·stub(SB), NOSPLIT|NOFRAME, $0-0
+TEXT stub<>(SB), NOSPLIT|NOFRAME, $0-0
 	CMPQ BX, $1
 	JEQ  batch
 	CMPQ BX, $2
@@ -68,6 +68,6 @@ leave:
 
 // func stubText() unsafe.Pointer
 TEXT ·stubText(SB), NOSPLIT, $0-8
-	MOVQ $·stub(SB), AX
+	MOVQ $stub<>(SB), AX
 	MOVQ AX, ret+0(FP)
 	RET

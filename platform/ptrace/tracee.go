@@ -40,7 +40,6 @@ type tracee struct {
 	pid   int // the host's
 	owner int // the tracing thread
 	at    *layout
-	place follower    // if it is the supervisor's
 	gone  atomic.Bool // reaped: pid may be another's now
 	died  error       // why, once gone; wraps platform.ErrDied
 
