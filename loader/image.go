@@ -10,6 +10,7 @@ import (
 type Segment struct {
 	Index int // in the program headers
 	AR    memmap.AddrRange
+	File  uint64 // bytes of AR, from its start, that come from the file
 	Perms memmap.AccessType
 }
 
@@ -21,6 +22,7 @@ type Image struct {
 	segments   []Segment
 	symbols    symbolTable
 	stack      memmap.AddrRange
+	sp         memmap.Addr
 	args, envs memmap.AddrRange
 	auxv       []AuxEntry
 }
@@ -65,6 +67,9 @@ func (i *Image) EnvRange() memmap.AddrRange { return i.envs }
 
 // Stack returns the first stack's range as it was mapped.
 func (i *Image) Stack() memmap.AddrRange { return i.stack }
+
+// StackStart returns the first stack pointer: where argc lies.
+func (i *Image) StackStart() memmap.Addr { return i.sp }
 
 // Auxv returns the auxiliary vector, AT_NULL excluded.
 func (i *Image) Auxv() []AuxEntry { return slices.Clone(i.auxv) }

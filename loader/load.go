@@ -21,7 +21,7 @@ func Load(by *mm.Actor, m *mm.MemoryManager, f File, o Options) (*Image, Start, 
 		e.File = o.Path
 		return nil, Start{}, e
 	}
-	return l.img, Start{Entry: l.img.entry, SP: l.sp}, nil
+	return l.img, Start{Entry: l.img.entry, SP: l.img.sp}, nil
 }
 
 // loading is a Load under way.
@@ -35,7 +35,6 @@ type loading struct {
 
 	phdr memmap.Addr // AT_PHDR
 	vdso memmap.Addr // AT_SYSINFO_EHDR, 0 without one
-	sp   memmap.Addr
 }
 
 func (l *loading) run() error {

@@ -73,7 +73,7 @@ func (l *loading) mapSegment(h *load, first bool) error {
 			return failed(h.where(), err)
 		}
 	}
-	l.img.segments = append(l.img.segments, Segment{h.index, ar, h.perms()})
+	l.img.segments = append(l.img.segments, Segment{h.index, ar, h.Filesz, h.perms()})
 	return nil
 }
 

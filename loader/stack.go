@@ -155,8 +155,8 @@ func (l *loading) mapStack(s *stack) error {
 
 // writeStack writes all of s to memory.
 func (l *loading) writeStack(s *stack) error {
-	l.sp = s.pushPointers(l.img.auxv)
-	if _, err := l.m.CopyOut(l.actor(memmap.ByKernel, "stack"), l.sp, s.bytes(), mm.IOOpts{}); err != nil {
+	l.img.sp = s.pushPointers(l.img.auxv)
+	if _, err := l.m.CopyOut(l.actor(memmap.ByKernel, "stack"), l.img.sp, s.bytes(), mm.IOOpts{}); err != nil {
 		return failed("stack", err)
 	}
 	return nil

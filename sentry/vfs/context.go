@@ -18,7 +18,8 @@ type Where struct {
 }
 
 // Context is where paths of a process start: working directory, umask. It is safe
-// for concurrent use; CLONE_FS shares it.
+// for concurrent use; CLONE_FS shares it. In the zero Context no path leads
+// anywhere.
 type Context struct {
 	tree *Tree
 
@@ -65,11 +66,21 @@ func (c *Context) Umask(mask uint32) uint32 {
 	return old
 }
 
+// Mask returns the mask.
+func (c *Context) Mask() uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.umask
+}
+
 // find follows w.Path. An empty one is ENOENT, or with emptyOK w.At itself.
 func (c *Context) find(w Where, follow, emptyOK bool) (found, error) {
 	if w.Path == "" && emptyOK && w.At != nil {
 		w.At.IncRef()
 		return found{node: openNode{w.At}, fs: w.At.fs, path: w.At.path}, nil
+	}
+	if c.tree == nil {
+		return found{}, fmt.Errorf("%s: %w: there are no files", quote(w.Path), unix.ENOENT)
 	}
 	if w.Path == "" && emptyOK {
 		w.Path = "."
