@@ -152,12 +152,13 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 		mappable: o.Mappable, id: o.Identity, off: o.Offset,
 		perms: o.Perms, maxPerms: o.MaxPerms,
 		private: o.Private, growsDown: o.GrowsDown, stack: o.Stack,
-		mlock: o.MLock, name: o.Name,
+		noReserve: o.NoReserve, mlock: o.MLock, name: o.Name,
 	}
 	if v.mappable == nil {
 		v.private = true
 		v.off = memmap.MappableOffset(ar.Start)
 	}
+	v.accounted = v.perms.Write && v.private && !v.noReserve
 	return v
 }
 

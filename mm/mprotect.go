@@ -75,12 +75,39 @@ func (mm *MemoryManager) protect(c *change, ar memmap.AddrRange, perms memmap.Ac
 		}
 		if seg.Value.perms != perms {
 			event := mm.note(c, Event{Kind: EventProtect, Access: perms, Range: part, Addr: part.Start})
-			mm.updateVMAs(part, func(v *vma) { v.perms, v.protected = perms, event })
+			written := mm.holdsOwned(seg.Range)
+			mm.updateVMAs(part, func(v *vma) {
+				v.perms, v.protected = perms, event
+				v.reaccount(written)
+			})
 			mm.protectPMAs(c, part, perms.Effective())
 		}
 		at = part.End
 	}
 	return nil
+}
+
+// reaccount follows Linux's mprotect_fixup: memory is accounted from when it may be
+// written, and no longer once it may not, if by then nobody has written it.
+func (v *vma) reaccount(written bool) {
+	switch {
+	case v.perms.Write:
+		v.accounted = v.private && !v.noReserve
+	case v.anonymous() && !written:
+		v.accounted = false
+	}
+}
+
+// holdsOwned reports whether private pages lie in ar.
+//
+// Preconditions: mm.activeMu is held.
+func (mm *MemoryManager) holdsOwned(ar memmap.AddrRange) bool {
+	for p := range mm.pmas.In(ar) {
+		if p.Value.kind == owned {
+			return true
+		}
+	}
+	return false
 }
 
 func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange, perms memmap.AccessType) error {

@@ -262,10 +262,16 @@ func (mm *MemoryManager) move(c *change, seg vmaSeg, r *remap) (memmap.Addr, err
 		if err := v.mappable.CopyMapping(mm, old, dst, v.off, v.canWriteMappable()); err != nil {
 			return 0, err
 		}
-	} else if !mm.holdsOwned(old) { // memory that nobody wrote yet is as good as new
+	} else if !mm.written(seg.Range) { // memory that nobody wrote yet is as good as new
 		v.off = memmap.MappableOffset(dst.Start)
 	}
 	return dst.Start, mm.moveTo(c, old, dst, v, r)
+}
+
+func (mm *MemoryManager) written(ar memmap.AddrRange) bool {
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	return mm.holdsOwned(ar)
 }
 
 // moveTo does the move, once nothing can refuse it any more: vma, pages, and then
@@ -298,18 +304,6 @@ func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *
 		mm.populate(c, moved, dst)
 	}
 	return err
-}
-
-// holdsOwned reports whether private pages lie in ar.
-func (mm *MemoryManager) holdsOwned(ar memmap.AddrRange) bool {
-	mm.activeMu.RLock()
-	defer mm.activeMu.RUnlock()
-	for p := range mm.pmas.In(ar) {
-		if p.Value.kind == owned {
-			return true
-		}
-	}
-	return false
 }
 
 // movePMAs gives the pmas in old their place in dst, which has none and is no

@@ -21,6 +21,8 @@ type vma struct {
 	growsDown bool // implies mappable == nil
 	stack     bool
 	dontFork  bool
+	noReserve bool // MAP_NORESERVE
+	accounted bool // Linux's VM_ACCOUNT: it was writable once; keeps vmas apart
 	mlock     memmap.MLockMode
 	name      string         // instead of id's name
 	origin    *memmap.Origin // never changed once set; not compared
