@@ -136,7 +136,11 @@ func runLoad(c *call) (view.Value, error) {
 		}
 		argv = append(argv, text)
 	}
-	return c.load(debugger.Program{Path: argv[0], Args: argv})
+	file := argv[0]
+	if c.s.config.Find != nil {
+		file = c.s.config.Find(file)
+	}
+	return c.load(debugger.Program{Path: file, Args: argv})
 }
 
 func (c *call) load(p debugger.Program) (view.Value, error) {

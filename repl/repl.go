@@ -55,6 +55,9 @@ type Config struct {
 	// HostShell allows `!command`.
 	HostShell bool
 
+	// Find returns the path of a program that was named without one.
+	Find func(name string) string
+
 	// Demos are the embedded programs.
 	Demos   func() []string
 	Demo    func(name string) ([]byte, bool)

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"mmsh.dev/mmsh/loader"
+	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/pagecache"
+	"mmsh.dev/mmsh/mm/pgalloc"
+	"mmsh.dev/mmsh/platform/ptrace"
+	"mmsh.dev/mmsh/sentry"
+	"mmsh.dev/mmsh/sentry/debugger"
+	"mmsh.dev/mmsh/sentry/procfs"
+	"mmsh.dev/mmsh/sentry/syscalls"
+	"mmsh.dev/mmsh/sentry/vfs"
+	"mmsh.dev/mmsh/sentry/vfs/devfs"
+	"mmsh.dev/mmsh/sentry/vfs/hostfs"
+	"mmsh.dev/mmsh/sentry/vfs/memfs"
+)
+
+// machine is what all worlds of a session stand on.
+type machine struct {
+	options  *options
+	platform *ptrace.Platform
+	memory   *pgalloc.MemoryFile
+	window   *mm.FaultWindow
+}
+
+func newMachine(o *options) (*machine, error) {
+	memory, err := pgalloc.New(pgalloc.Options{Limit: o.mem})
+	if err != nil {
+		return nil, fmt.Errorf("guest memory: %w", err)
+	}
+	p, err := ptrace.New()
+	if err != nil {
+		_ = memory.Close()
+		return nil, fmt.Errorf("stub processes: %w", err)
+	}
+	m := &machine{options: o, platform: p, memory: memory, window: &mm.FaultWindow{}}
+	m.window.Set(o.window)
+	return m, nil
+}
+
+// close gives all back; no world may be left. The error names guest memory that
+// was not given back.
+func (m *machine) close() error {
+	err := m.platform.Close()
+	if leak := m.memory.Close(); err == nil {
+		err = leak
+	}
+	return err
+}
+
+// debugger returns a debugger whose guests have those standard descriptors.
+func (m *machine) debugger(stdin io.Reader, stdout, stderr io.Writer, env []string, toEnd bool) *debugger.Debugger {
+	return debugger.New(debugger.Config{
+		Kernel: sentry.Config{
+			Platform: m.platform, Memory: m.memory, Calls: syscalls.Table(), Window: m.window, Sched: m.options.sched,
+			Seed: m.options.seed, MaxProcs: m.options.procs, Stdin: stdin, Stdout: stdout, Stderr: stderr,
+		},
+		NewWorld: m.newWorld, Env: env, Cwd: m.options.workingDir(), MaxEvents: m.options.maxEvents, RunToEnd: toEnd,
+	})
+}
+
+// newWorld makes the files of one kernel's guests.
+func (m *machine) newWorld() (*debugger.World, error) {
+	root := m.options.root
+	if root == "" {
+		root = "/"
+	}
+	cache := pagecache.New(m.memory)
+	host, err := hostfs.New(root, cache)
+	if err != nil {
+		return nil, fmt.Errorf("--root %s: %w", root, err)
+	}
+	tree, dev := vfs.NewTree(host), devfs.New()
+	tree.Mount("/dev", dev)
+	return &debugger.World{
+		Tree: tree,
+		Mount: func(k *sentry.Kernel) error {
+			dev.Random = kernelRandom{k}
+			tree.Mount("/proc", procfs.New(k))
+			return nil
+		},
+		Embed: func(name string, content []byte) loader.File { return memfs.NewProgram(cache, name, content) },
+	}, nil
+}
+
+// kernelRandom is /dev/random of a world: the kernel's numbers, which are the same
+// in every run of a deterministic one.
+type kernelRandom struct{ k *sentry.Kernel }
+
+func (r kernelRandom) Read(p []byte) (int, error) {
+	r.k.Random(p)
+	return len(p), nil
+}
