@@ -30,7 +30,7 @@ func (c *Context) Open(w Where, flags int, mode uint32) (*Description, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %w", err)
 	}
-	defer f.node.Close()
+	defer func() { f.node.Close() }() // a handle takes the node over
 	d, err := f.open(flags, exclusive)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", quote(w.Path), err)
