@@ -19,19 +19,19 @@ func (as *AddressSpace) Apply(via platform.Context, ops []platform.MapOp) error 
 	}
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	fds, err := as.descriptors(ops)
+	fs, err := as.files(ops)
 	if err != nil {
 		return err
 	}
 	if via == nil {
-		return as.keeper.hold(func(t *tracee) error { return as.apply(t, ops, fds) })
+		return as.keeper.hold(func(t *tracee) error { return as.apply(t, ops, fs) })
 	}
 	c, ok := via.(*Context)
 	if !ok || c.as != as {
 		return errWrongContext
 	}
 	c.stale = true
-	return as.apply(c.tracee, ops, fds)
+	return as.apply(c.tracee, ops, fs)
 }
 
 // check refuses an op that breaks the contract.
@@ -56,38 +56,48 @@ func (as *AddressSpace) check(op *platform.MapOp) error {
 	return fmt.Errorf("map %v: %w: the range %s", op.AR, unix.EINVAL, why)
 }
 
-// descriptors returns for each op the stubs' number of its file's descriptor, or
-// -1. A new one is passed to the zygote first.
-func (as *AddressSpace) descriptors(ops []platform.MapOp) (map[int]int, error) {
-	var fds map[int]int
+// files knows the stubs' numbers of the descriptors that a few ops name.
+type files []struct{ ours, theirs int }
+
+// files returns what the stubs call the descriptors of ops. New ones are passed to
+// them first.
+func (as *AddressSpace) files(ops []platform.MapOp) (files, error) {
+	var fs files
 	for i := range ops {
 		if ops[i].File == nil {
 			continue
 		}
 		fd := ops[i].File.FD()
-		if _, ok := fds[fd]; ok || fd < 0 {
+		if fd < 0 || fs.find(fd) >= 0 {
 			continue
 		}
 		theirs, err := as.zygote.fd(fd)
 		if err != nil {
 			return nil, err
 		}
-		if fds == nil {
-			fds = map[int]int{}
-		}
-		fds[fd] = theirs
+		fs = append(fs, struct{ ours, theirs int }{fd, theirs})
 	}
-	return fds, nil
+	return fs, nil
+}
+
+// find returns the stubs' number of our descriptor fd, -1 if fs has it not.
+func (fs files) find(fd int) int {
+	for _, f := range fs {
+		if f.ours == fd {
+			return f.theirs
+		}
+	}
+	return -1
 }
 
 // apply makes t perform ops: one alone by its registers, many by batches of slots,
 // one stop for each.
-func (as *AddressSpace) apply(t *tracee, ops []platform.MapOp, fds map[int]int) error {
+func (as *AddressSpace) apply(t *tracee, ops []platform.MapOp, fs files) error {
 	for len(ops) > 1 {
 		n := min(len(ops), slotsPerBatch)
 		slots := as.slots.slots()
 		for i := range n {
-			fill(&slots[i], &ops[i], fds)
+			fill(&slots[i], &ops[i], fs)
 		}
 		done, err := t.batch(n)
 		if cannotRead(err) {
@@ -100,7 +110,7 @@ func (as *AddressSpace) apply(t *tracee, ops []platform.MapOp, fds map[int]int) 
 	}
 	for i := range ops {
 		var s slot
-		fill(&s, &ops[i], fds)
+		fill(&s, &ops[i], fs)
 		if _, err := t.callSlot(&s); err != nil {
 			return failedOp(&ops[i], err)
 		}
@@ -124,7 +134,7 @@ func failedOp(op *platform.MapOp, err error) error {
 }
 
 // fill writes the system call that performs op.
-func fill(s *slot, op *platform.MapOp, fds map[int]int) {
+func fill(s *slot, op *platform.MapOp, fs files) {
 	start, length := uint64(op.AR.Start), op.AR.Length()
 	if op.File == nil {
 		*s = slot{nr: unix.SYS_MUNMAP, args: [6]uint64{start, length}}
@@ -132,7 +142,7 @@ func fill(s *slot, op *platform.MapOp, fds map[int]int) {
 	}
 	flags, fd, offset := unix.MAP_FIXED|unix.MAP_SHARED, ^uint64(0), uint64(op.Offset)
 	if n := op.File.FD(); n >= 0 {
-		fd = uint64(fds[n])
+		fd = uint64(fs.find(n))
 	} else {
 		flags, offset = unix.MAP_FIXED|unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE, 0
 	}

@@ -54,21 +54,25 @@ func BenchmarkGetppid(b *testing.B) {
 	b.ReportMetric(ns/c, "ratio")
 }
 
-// BenchmarkFault is a fault, a page mapped by injection, and the resume.
+// BenchmarkFault is the first store to a page: a fault, the page mapped by
+// injection, and the resume. Every 1024 pages all are unmapped.
 func BenchmarkFault(b *testing.B) {
-	// mov [rax], eax; mov [rax + 0x1000], eax; …: two pages take turns
-	g := newGuest(b, testPlatform(b), loopOf(0x89, 0x00, 0x48, 0x87, 0xc3)...) // xchg rax, rbx
-	pages := [2]memmap.Addr{0x700000, 0x701000}
-	g.regs.Rax, g.regs.Rbx = uint64(pages[0]), uint64(pages[1])
-	i := 0
+	const pages, base = 1024, memmap.Addr(0x1000_0000)
+	g := newGuest(b, testPlatform(b), loopOf(0x89, 0x00, 0x48, 0x05, 0x00, 0x10, 0x00, 0x00)...) // mov [rax], eax; add rax, 0x1000
+	g.file = newMemFile(b, pages*memmap.PageSize)
+	all := memmap.AddrRange{Start: base, End: base + pages*memmap.PageSize}
+	next := all.End
 	for b.Loop() {
-		if stop := g.run(); stop.Kind != platform.Fault {
+		if next == all.End {
+			next = base
+			g.regs.Rip, g.regs.Rax = uint64(codeAt), uint64(base)
+			g.apply(platform.MapOp{AR: all})
+		}
+		if stop := g.run(); stop.Kind != platform.Fault || stop.Addr != next || stop.Access != memmap.Write {
 			b.Fatal(stop)
 		}
-		g.apply(
-			platform.MapOp{AR: page(pages[(i+1)%2])},
-			platform.MapOp{AR: page(pages[i%2]), File: g.file, Offset: dataOff, At: memmap.ReadWrite})
-		i++
+		g.mapAt(next, memmap.FileOffset(next-base), memmap.ReadWrite)
+		next += memmap.PageSize
 	}
 }
 

@@ -3,6 +3,7 @@ package ptrace
 import (
 	"errors"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -127,7 +128,15 @@ func (c *Context) load(regs *Regs) error {
 	}
 	want := *regs
 	want.Cs, want.Ss, want.Orig_rax = c.hw.Cs, c.hw.Ss, c.hw.Orig_rax
-	if c.stale || want != c.hw || c.hw.Orig_rax != ^uint64(0) {
+	answered := want
+	answered.Rax = c.hw.Rax
+	switch {
+	case !c.stale && answered == c.hw && !restarts(want.Rax):
+		// The answer of a system call, which is what most stops are.
+		if err := ptrace(unix.PTRACE_POKEUSR, c.pid, unsafe.Offsetof(want.Rax), uintptr(want.Rax)); err != nil {
+			return c.failed("pokeuser", err)
+		}
+	case c.stale || want != c.hw:
 		if err := c.setRegs(&want); err != nil {
 			return err
 		}
@@ -135,6 +144,10 @@ func (c *Context) load(regs *Regs) error {
 	c.hw, c.stale = want, false
 	return nil
 }
+
+// restarts reports whether the host could take rax, together with an Orig_rax that
+// is not -1, for a call of its own to be restarted (ERESTARTSYS and its like).
+func restarts(rax uint64) bool { return rax >= ^uint64(1023) && rax < ^uint64(255) }
 
 // ended turns the tracee's death into a stop; other errors stay.
 func (c *Context) ended(err error) (platform.Stop, error) {

@@ -46,6 +46,8 @@ type Platform struct {
 	super      *supervisor
 	place      *placer
 
+	xstateSize atomic.Int64 // bytes of vector state; 0 until somebody asks
+
 	starting sync.Mutex // held while a zygote is made
 	ended    []func()   // wait for the first processes of earlier ones
 	zygote   atomic.Pointer[zygote]

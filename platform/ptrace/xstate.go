@@ -1,6 +1,7 @@
 package ptrace
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -29,12 +30,14 @@ func (v *vectors) ran() { v.saved = nil }
 // FPState implements platform.Context.
 func (c *Context) FPState() ([]byte, error) {
 	if c.vectors.saved == nil {
-		b := make([]byte, maxXState)
+		size := &c.as.p.xstateSize
+		b := make([]byte, cmp.Or(int(size.Load()), maxXState))
 		iov := unix.Iovec{Base: &b[0], Len: uint64(len(b))}
 		if err := ptracePtr(unix.PTRACE_GETREGSET, c.pid, unix.NT_X86_XSTATE, unsafe.Pointer(&iov)); err != nil {
 			return nil, c.failed("getregset", err)
 		}
-		c.vectors.saved = slices.Clone(b[:iov.Len])
+		size.Store(int64(iov.Len))
+		c.vectors.saved = b[:iov.Len:iov.Len]
 	}
 	return slices.Clone(c.vectors.saved), nil
 }

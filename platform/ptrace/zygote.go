@@ -165,6 +165,7 @@ func (z *zygote) newKeeper(a area) (k *parked, err error) {
 			return err
 		}
 		if err := child.seize(); err != nil {
+			child.end()
 			return err
 		}
 		if err := z.settle(child, a); err != nil {
