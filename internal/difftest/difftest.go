@@ -57,6 +57,7 @@ func testdata(t testing.TB) string {
 type Result struct {
 	Stdout, Stderr string
 	Status         string // "exit 0", "SIGSEGV"
+	Notes          string // of a guest: what the kernel wants people to know
 }
 
 func (r Result) String() string {
@@ -128,6 +129,9 @@ func Compare(t *testing.T, prog string, o Options, masks ...Mask) {
 	}
 	diff(t, "stdout", want.Stdout, got.Stdout)
 	diff(t, "stderr", want.Stderr, got.Stderr)
+	if t.Failed() && got.Notes != "" {
+		t.Logf("the guest's kernel notes:\n%s", got.Notes)
+	}
 }
 
 // diff reports the lines that differ, the first of them at least.

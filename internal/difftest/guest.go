@@ -123,7 +123,7 @@ func Run(t testing.TB, prog string, o Options) Result {
 	if ended != nil {
 		t.Errorf("%v\nstdout so far:\n%s\nstderr:\n%s\nnotes:\n%s", ended, w.stdout.String(), w.stderr.String(), w.notes())
 	}
-	return Result{w.stdout.String(), w.stderr.String(), status(unix.WaitStatus(code))}
+	return Result{w.stdout.String(), w.stderr.String(), status(unix.WaitStatus(code)), w.notes()}
 }
 
 // wait returns when no process is alive: an error if they can only wait for one

@@ -37,7 +37,11 @@ func Native(t testing.TB, prog string, o Options) Result {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("running %s: %v", prog, err)
 	}
-	return Result{stdout.String(), stderr.String(), status(unix.WaitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus)))}
+	return Result{
+		Stdout: stdout.String(),
+		Stderr: stderr.String(),
+		Status: status(unix.WaitStatus(cmd.ProcessState.Sys().(syscall.WaitStatus))),
+	}
 }
 
 // startWithoutRandomness starts cmd from a thread whose personality the child
