@@ -82,20 +82,35 @@ func TestInterruptBeforeRunCountsOnce(t *testing.T) {
 	g.expectCall(unix.SYS_GETPPID)
 }
 
-// TestForeignSignalsAreIgnored sends what a careless person might, then asks for
-// a stop: the guest has gone on all the time.
+// TestForeignSignalsAreIgnored sends what a careless person might, to all three
+// kinds of stub: all go on.
 func TestForeignSignalsAreIgnored(t *testing.T) {
-	g := newGuest(t, testPlatform(t), append([]byte{0xff, 0xc0}, 0xeb, 0xfc)...) // inc eax; jmp back
-	for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGCONT, unix.SIGTERM, unix.SIGTSTP, unix.SIGSEGV, unix.SIGTRAP, unix.SIGSYS, kick} {
-		before := g.regs.Rax
-		if err := unix.Kill(g.HostTID(), sig); err != nil {
-			t.Fatal(err)
+	p := testPlatform(t)
+	g := newGuest(t, p, forever...)
+	for sig := unix.Signal(1); sig <= 64; sig++ {
+		if sig == unix.SIGKILL || sig == 32 || sig == 33 {
+			continue
 		}
-		// The kick was sent last, and signals of one process come in no later.
+		victims := []int{g.HostTID()}
+		if !isGuestSignal(sig) {
+			victims = append(victims, g.as.HostPID(), p.zygote.Load().t.pid)
+		}
+		for _, pid := range victims {
+			if err := unix.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
 		go g.Interrupt()
 		g.expect(platform.Stop{Kind: platform.Interrupted})
-		_ = before
-		g.apply(platform.MapOp{AR: page(0x900000), File: zeroes, At: readOnly})
+		g.mapAt(0x900000, dataOff, readOnly)
+		if err := g.as.Apply(nil, []platform.MapOp{{AR: page(0x900000)}}); err != nil {
+			t.Fatalf("the keeper, after signal %d: %v", sig, err)
+		}
+		if as, err := p.NewAddressSpace(); err != nil {
+			t.Fatalf("the zygote, after signal %d: %v", sig, err)
+		} else {
+			as.Release()
+		}
 	}
 	g.file.write(t, []byte{0x0f, 0x0b}, codeOff)
 	g.expect(exception(unix.SIGILL, 2, codeAt))

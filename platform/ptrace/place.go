@@ -1,7 +1,9 @@
 package ptrace
 
 import (
+	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,14 +56,34 @@ type pair struct {
 }
 
 func newPlacer() *placer {
-	p := &placer{pairs: map[*pair]struct{}{}}
-	// An error leaves the set empty: nothing is ever bound.
-	_ = unix.SchedGetaffinity(0, &p.allowed)
+	p := &placer{pairs: map[*pair]struct{}{}, allowed: allowedCPUs()}
 	p.many = p.allowed.Count() > 1
 	// Said explicitly, the number no longer follows the affinity of whatever thread
 	// the runtime looks at.
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	return p
+}
+
+// allowedCPUs returns the CPUs that any thread of ours may run on: the calling one
+// may be bound, by another platform. If the host does not say, it is empty, and
+// nothing is ever bound.
+func allowedCPUs() unix.CPUSet {
+	var all unix.CPUSet
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return all
+	}
+	for _, thread := range threads {
+		var set unix.CPUSet
+		tid, err := strconv.Atoi(thread.Name())
+		if err != nil || unix.SchedGetaffinity(tid, &set) != nil {
+			continue // it has ended
+		}
+		for i := range all {
+			all[i] |= set[i]
+		}
+	}
+	return all
 }
 
 func (p *placer) close() { p.closed.Store(true) }
@@ -98,10 +120,14 @@ func (pr *pair) start() {
 // stop says that the guest has stopped.
 func (pr *pair) stop() {
 	pr.turns.Add(1)
-	if pr.cpu.Load() != anyCPU {
-		return
+	if pr.cpu.Load() == anyCPU {
+		pr.ran(time.Since(pr.started))
 	}
-	if time.Since(pr.started) > quickStop {
+}
+
+// ran says how long the guest, which was bound nowhere, has run.
+func (pr *pair) ran(d time.Duration) {
+	if d > quickStop {
 		pr.quick = 0
 		return
 	}
