@@ -285,14 +285,14 @@ func runPMAs(c *call) (view.Value, error) {
 	for _, vma := range debugger.VMAs(t.proc, within) {
 		ar := vma.AR.Intersect(within)
 		if !ar.IsEmpty() {
-			v.Rows = append(v.Rows, c.s.viewPMAs(t.proc, ar)...)
+			v.Rows = append(v.Rows, c.s.viewPMAs(t.proc, vma, ar)...)
 		}
 	}
 	return v, nil
 }
 
-// viewPMAs shows the pmas in ar, which lies in one vma, and the room between them.
-func (s *Session) viewPMAs(p *sentry.Process, ar memmap.AddrRange) []view.PMA {
+// viewPMAs shows the pmas in ar, which lies in vma, and the room between them.
+func (s *Session) viewPMAs(p *sentry.Process, vma mm.VMAInfo, ar memmap.AddrRange) []view.PMA {
 	var rows []view.PMA
 	from := ar.Start
 	hole := func(to memmap.Addr) {
@@ -302,12 +302,18 @@ func (s *Session) viewPMAs(p *sentry.Process, ar memmap.AddrRange) []view.PMA {
 	}
 	for _, a := range debugger.PMAs(p, ar) {
 		hole(a.AR.Start)
-		rows = append(rows, s.viewPMA(a))
+		r := s.viewPMA(a)
+		r.COW = waits(vma, a)
+		rows = append(rows, r)
 		from = a.AR.End
 	}
 	hole(ar.End)
 	return rows
 }
+
+// waits reports whether a, in vma, waits for copy-on-write as people mean it: a
+// file's page that the mapping may not write does not.
+func waits(vma mm.VMAInfo, a mm.PMAInfo) bool { return a.NeedCOW && (a.Private || vma.Perms.Write) }
 
 func (s *Session) viewPMA(a mm.PMAInfo) view.PMA {
 	v := view.PMA{

@@ -76,6 +76,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 	}
 	tree, dev := vfs.NewTree(host), devfs.New()
 	tree.Mount("/dev", dev)
+	var embedded []*vfs.Program
 	return &debugger.World{
 		Tree: tree,
 		Mount: func(k *sentry.Kernel) error {
@@ -83,7 +84,16 @@ func (m *machine) newWorld() (*debugger.World, error) {
 			tree.Mount("/proc", procfs.New(k))
 			return nil
 		},
-		Embed: func(name string, content []byte) loader.File { return memfs.NewProgram(cache, name, content) },
+		Embed: func(name string, content []byte) loader.File {
+			p := memfs.NewProgram(cache, name, content)
+			embedded = append(embedded, p)
+			return p
+		},
+		Close: func() {
+			for _, p := range embedded {
+				_ = p.Close() // bytes of our own: nothing is written back
+			}
+		},
 	}, nil
 }
 
