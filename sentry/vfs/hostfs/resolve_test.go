@@ -39,6 +39,9 @@ func (w *world) hostSays(path string, follow bool) (unix.Stat_t, error) {
 		how.Flags |= unix.O_NOFOLLOW
 	}
 	fd, err := unix.Openat2(w.root, path, &how)
+	for err == unix.EAGAIN { // somebody on the host renames: ".." may be wrong
+		fd, err = unix.Openat2(w.root, path, &how)
+	}
 	if err != nil {
 		return st, err
 	}
