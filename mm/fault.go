@@ -42,7 +42,7 @@ func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.Access
 	seg, ok := mm.vmas.Find(addr)
 	if !ok && mm.mayGrow(addr) {
 		mm.mappingMu.RUnlock()
-		if err := mm.growStack(by, addr); err != nil {
+		if err := mm.growStack(by, addr, false); err != nil {
 			return mm.refused(&c, err)
 		}
 		f.grew = true

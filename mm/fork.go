@@ -59,12 +59,13 @@ func (mm *MemoryManager) forkInto(by *Actor, child *MemoryManager) error {
 // Preconditions: mm.mappingMu is held for writing.
 func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 	plain := mm.lockedAS == 0 // the clone needs no change
+	mm.someDontFork = false
 	told := memmap.AddrRange{Start: mm.layout.Min, End: mm.layout.Max}
 	var err error
 	for seg := range mm.vmas.All() {
 		v := seg.Value
 		if v.dontFork {
-			plain = false
+			plain, mm.someDontFork = false, true
 			continue
 		}
 		if v.mappable == nil {
@@ -110,17 +111,17 @@ func (mm *MemoryManager) forgetNotCopied() {
 	}
 }
 
-// copyPMAs shares the parent's pages with child, one walk over vmas and pmas side
-// by side, and takes the right to write from what the host has mapped.
+// copyPMAs shares the parent's pages with child, in one walk over the pmas, and
+// takes the right to write from what the host has mapped.
 //
 // Preconditions: both managers' locks are held for writing.
 func (mm *MemoryManager) copyPMAs(c *change, child *MemoryManager) error {
 	s := sharing{mm: mm, child: child, c: c}
-	child.pmas = mm.pmas.Clone()
-	for vseg := range mm.vmas.All() {
-		s.vma(vseg)
+	for p := range mm.pmas.All() {
+		s.pma(p)
 	}
 	s.flushRun()
+	child.pmas = mm.pmas.Clone()
 	for _, ar := range s.dropped {
 		child.pmas.Cut(ar, nil)
 	}
@@ -142,36 +143,37 @@ type sharing struct {
 	writable  []memmap.AddrRange // in the parent, joined over holes
 	pieces    int                // of them
 	rss       [rssKinds]uint64
+	asked     memmap.AddrRange // hasOwned's last question
+	answer    bool
 }
 
-// vma shares the pages of one vma. As in Linux a child gets the page tables of
-// private memory only, and only if some of it was written; the rest it finds again
-// in the files.
-func (s *sharing) vma(vseg vmaSeg) {
-	v := &vseg.Value
-	if v.dontFork || !v.private || !s.hasOwned(vseg.Range) {
-		s.drop(vseg)
+// pma shares p, or those of its pages that the child gets.
+func (s *sharing) pma(p pmaSeg) {
+	if p.Value.kind == shared {
+		s.dropped = append(s.dropped, p.Range)
 		return
 	}
-	for p := range s.mm.pmas.In(vseg.Range) {
-		s.share(p, p.Intersect(vseg.Range))
+	if p.Value.kind != clean && !s.mm.someDontFork {
+		s.share(p, p.Range)
+		return
 	}
-}
-
-func (s *sharing) hasOwned(ar memmap.AddrRange) bool {
-	for p := range s.mm.pmas.In(ar) {
-		if p.Value.kind == owned {
-			return true
+	for vseg := range s.mm.vmas.In(p.Range) {
+		ar := p.Intersect(vseg.Range)
+		if vseg.Value.dontFork || p.Value.kind == clean && !s.hasOwned(vseg.Range) {
+			s.dropped = append(s.dropped, ar)
+			continue
 		}
+		s.share(p, ar)
 	}
-	return false
 }
 
-// drop keeps vseg's pages from the child.
-func (s *sharing) drop(vseg vmaSeg) {
-	if s.mm.pmas.Overlaps(vseg.Range) {
-		s.dropped = append(s.dropped, vseg.Range)
+// hasOwned reports whether a vma has private pages. As on Linux a child gets the
+// file's pages only together with written ones; else it finds them in the file.
+func (s *sharing) hasOwned(ar memmap.AddrRange) bool {
+	if s.asked != ar {
+		s.asked, s.answer = ar, s.mm.holdsOwned(ar)
 	}
+	return s.answer
 }
 
 func (s *sharing) share(p pmaSeg, ar memmap.AddrRange) {

@@ -39,19 +39,34 @@ func (mm *MemoryManager) touching(page, ar memmap.AddrRange) memmap.AddrRange {
 
 // mapPMAs appends to c what the host may map of the pmas in ar.
 func (mm *MemoryManager) mapPMAs(c *change, ar memmap.AddrRange, populate bool) {
+	if c.ops == nil {
+		c.ops = mm.opsBuf[:0]
+	}
 	for p := range mm.pmas.In(ar) {
 		rights := mm.grants(&p.Value, false)
 		piece := p.Intersect(ar)
+		if mm.traps.IsEmpty() {
+			c.addOp(&p, piece, rights, populate)
+			continue
+		}
 		mm.leaveTraps(piece, rights, func(part memmap.AddrRange, rights memmap.AccessType) {
-			c.ops = append(c.ops, platform.MapOp{
-				AR:       part,
-				File:     p.Value.file,
-				Offset:   p.Value.fileRange(p.Range, part).Start,
-				At:       rights,
-				Populate: populate,
-			})
+			c.addOp(&p, part, rights, populate)
 		})
 	}
+}
+
+// addOp has the host map the part of p at ar with rights, if there are any.
+func (c *change) addOp(p *pmaSeg, ar memmap.AddrRange, rights memmap.AccessType, populate bool) {
+	if !rights.Any() {
+		return
+	}
+	c.ops = append(c.ops, platform.MapOp{
+		AR:       ar,
+		File:     p.Value.file,
+		Offset:   p.Value.fileRange(p.Range, ar).Start,
+		At:       rights,
+		Populate: populate,
+	})
 }
 
 // remapStale lets the host map at once what took the place of what it had

@@ -276,7 +276,7 @@ func (mm *MemoryManager) lockMemory(by *Actor, ars []memmap.AddrRange, at memmap
 			return seq, cannotGrow
 		}
 		mm.activeMu.Unlock()
-		cannotGrow = mm.growStack(by, below.addr)
+		cannotGrow = mm.growStack(by, below.addr, true)
 	}
 }
 

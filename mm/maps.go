@@ -17,8 +17,8 @@ const nameColumn = 73
 
 // WriteMaps writes /proc/PID/maps, byte for byte as Linux 6.18 does.
 func (mm *MemoryManager) WriteMaps(w io.Writer) error {
-	b := bufio.NewWriterSize(w, 32<<10)
 	mm.mappingMu.RLock()
+	b := bufio.NewWriterSize(w, min(mm.vmas.Len()*128+512, 32<<10))
 	for seg := range mm.vmas.All() {
 		mm.writeMapsLine(b, seg)
 	}

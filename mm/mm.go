@@ -54,16 +54,17 @@ type MemoryManager struct {
 	pid    int32
 	users  atomic.Int32
 
-	mappingMu mappingMutex
-	vmas      vmaSet
-	gaps      segment.GapIndex[memmap.Addr]     // what vmas leave free of the layout
-	ids       map[memmap.MappingIdentity]uint64 // bytes mapped through each; one reference each
-	traps     segment.Set[memmap.Addr, Trap]    // also under activeMu
-	brk       memmap.AddrRange                  // End is exact, not rounded
-	startSP   memmap.Addr                       // its vma is called [stack]
-	dataAS    uint64                            // bytes that count against RLIMIT_DATA
-	lockedAS  uint64                            // bytes of locked vmas
-	defMLock  memmap.MLockMode                  // what new mappings inherit
+	mappingMu    mappingMutex
+	vmas         vmaSet
+	gaps         segment.GapIndex[memmap.Addr]     // what vmas leave free of the layout
+	ids          map[memmap.MappingIdentity]uint64 // bytes mapped through each; one reference each
+	traps        segment.Set[memmap.Addr, Trap]    // also under activeMu
+	brk          memmap.AddrRange                  // End is exact, not rounded
+	startSP      memmap.Addr                       // its vma is called [stack]
+	dataAS       uint64                            // bytes that count against RLIMIT_DATA
+	lockedAS     uint64                            // bytes of locked vmas
+	someDontFork bool                              // what the newest Fork found
+	defMLock     memmap.MLockMode                  // what new mappings inherit
 
 	activeMu activeMutex
 	pmas     pmaSet
@@ -74,6 +75,7 @@ type MemoryManager struct {
 	maxRSS   uint64
 	faults   Stats // only its counters
 	auto     sequence
+	opsBuf   [fewOps]platform.MapOp // of the change under way
 	// captured holds what a child under construction may not miss: Mappables
 	// know it already, but its pmas are still being copied. nil outside Fork.
 	captured *[]invalidation
@@ -152,14 +154,44 @@ func (mm *MemoryManager) DecUsers(by *Actor) {
 	if as != nil {
 		as.Release()
 	}
-	mm.cutPMAs(c, mm.All(), everything)
-	c.flush()
+	mm.dropPages(c)
 	mm.activeMu.Unlock()
-	if mm.vmas.Len() > 0 {
-		mm.note(c, Event{Kind: EventUnmap, Range: mm.All()})
-	}
-	mm.cutVMAs(c, mm.All())
-	mm.brk = memmap.AddrRange{}
-	mm.traps.Clear()
+	mm.dropMappings(c)
 	mm.mappingMu.Unlock()
+}
+
+// dropPages releases every page. The sets are read, not taken apart: their nodes may
+// be a relative's as well.
+func (mm *MemoryManager) dropPages(c *change) {
+	for p := range mm.pmas.All() {
+		if p.Value.kind != zero {
+			c.release(p.Value.file, p.Value.fileRange(p.Range, p.Range))
+		}
+	}
+	mm.pmas.Clear()
+	mm.traps.Clear()
+	mm.rss = [rssKinds]uint64{}
+	_ = c.flush() // there is no host any more
+}
+
+// dropMappings ends every mapping.
+func (mm *MemoryManager) dropMappings(c *change) {
+	if mm.vmas.IsEmpty() {
+		return
+	}
+	mm.note(c, Event{Kind: EventUnmap, Range: mm.All()})
+	for seg := range mm.vmas.All() {
+		if v := &seg.Value; v.mappable != nil {
+			v.mappable.RemoveMapping(mm, seg.Range, v.off, v.canWriteMappable())
+		}
+	}
+	for id := range mm.ids {
+		c.dropIdentity(id)
+	}
+	clear(mm.ids)
+	mm.vmas.Clear()
+	mm.gaps = segment.GapIndex[memmap.Addr]{}
+	mm.gaps.Free(mm.All())
+	mm.dataAS, mm.lockedAS = 0, 0
+	mm.brk = memmap.AddrRange{}
 }

@@ -75,7 +75,7 @@ func (mm *MemoryManager) protect(c *change, ar memmap.AddrRange, perms memmap.Ac
 		}
 		if seg.Value.perms != perms {
 			event := mm.note(c, Event{Kind: EventProtect, Access: perms, Range: part, Addr: part.Start})
-			written := mm.holdsOwned(seg.Range)
+			written := perms.Write || seg.Value.accounted && mm.holdsOwned(seg.Range)
 			mm.updateVMAs(part, func(v *vma) {
 				v.perms, v.protected = perms, event
 				v.reaccount(written)

@@ -163,6 +163,9 @@ func (mm *MemoryManager) checkExpand(c *change, seg vmaSeg, r *remap) error {
 	if used > uint64(seg.End-r.addr) {
 		return memmap.Refuse(op, unix.EFAULT, "%v is not one mapping: %v ends before it", r.old(), seg.Range)
 	}
+	if _, special := v.mappable.(*Special); special && (r.DontUnmap || r.newSize > r.oldSize) { // VM_DONTEXPAND
+		return specialRefused(seg, r)
+	}
 	if r.newSize <= r.oldSize {
 		return nil
 	}
@@ -177,6 +180,15 @@ func (mm *MemoryManager) checkExpand(c *change, seg vmaSeg, r *remap) error {
 		}
 	}
 	return mm.mayExpand(op, c.by, more, 0, v.isData())
+}
+
+// specialRefused is what Linux answers for mappings that are the kernel's own.
+func specialRefused(seg vmaSeg, r *remap) error {
+	errno := unix.EFAULT
+	if r.DontUnmap {
+		errno = unix.EINVAL
+	}
+	return memmap.Refuse("mremap", errno, "%v is %s, which can only be moved whole", seg.Range, seg.Value.id.MappedName())
 }
 
 // roomAbove reports whether seg can grow where it is. Guard gaps do not count.

@@ -18,8 +18,9 @@ func (mm *MemoryManager) mayGrow(addr memmap.Addr) bool {
 }
 
 // growStack extends the mapping above addr down to addr's page: Linux's
-// expand_downwards. The refusal says which rule forbids it.
-func (mm *MemoryManager) growStack(by *Actor, addr memmap.Addr) error {
+// expand_downwards. The refusal says which rule forbids it. tell asks for an event of
+// its own; a guest's fault says it itself.
+func (mm *MemoryManager) growStack(by *Actor, addr memmap.Addr, tell bool) error {
 	c := mm.begin(by)
 	defer c.end()
 	mm.mappingMu.Lock()
@@ -36,6 +37,9 @@ func (mm *MemoryManager) growStack(by *Actor, addr memmap.Addr) error {
 		return err
 	}
 	v := seg.Value
+	if tell {
+		mm.note(c, Event{Kind: EventMap, Access: v.perms, Range: grown, Addr: grown.Start, Note: "a stack grew for a copy"})
+	}
 	v.off -= memmap.MappableOffset(grown.Length())
 	mm.insertVMA(grown, v)
 	return nil

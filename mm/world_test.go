@@ -226,3 +226,5 @@ func (p *proc) wantErrno(err error, want unix.Errno, what string) {
 }
 
 var _ platform.AddressSpace = (*nullas.AddressSpace)(nil)
+
+func asError[E error](err error, target *E) bool { return errors.As(err, target) }
