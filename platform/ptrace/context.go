@@ -33,7 +33,9 @@ type Context struct {
 	asked atomic.Bool
 	pair  *pair
 
-	vectors vectors
+	// saved is what FPState returned, for a context that is to inherit it, nil if
+	// that was not asked for since the guest ran.
+	saved atomic.Pointer[[]byte]
 }
 
 var _ platform.Context = (*Context)(nil)
@@ -92,7 +94,7 @@ func (c *Context) run(regs *Regs, request int) (platform.Stop, error) {
 	if err := c.load(regs); err != nil {
 		return c.ended(err)
 	}
-	c.vectors.ran()
+	c.saved.Store(nil)
 	c.pair.start()
 	defer c.pair.stop()
 	if c.asked.Swap(false) {
@@ -131,12 +133,13 @@ func (c *Context) load(regs *Regs) error {
 	answered := want
 	answered.Rax = c.hw.Rax
 	switch {
+	case !c.stale && want == c.hw:
 	case !c.stale && answered == c.hw && !restarts(want.Rax):
 		// The answer of a system call, which is what most stops are.
 		if err := ptrace(unix.PTRACE_POKEUSR, c.pid, unsafe.Offsetof(want.Rax), uintptr(want.Rax)); err != nil {
 			return c.failed("pokeuser", err)
 		}
-	case c.stale || want != c.hw:
+	default:
 		if err := c.setRegs(&want); err != nil {
 			return err
 		}

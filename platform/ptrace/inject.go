@@ -94,6 +94,8 @@ func (t *tracee) inject(r *Regs) error {
 			return err
 		}
 		switch sig := ws.StopSignal(); {
+		case ws>>16 != 0:
+			// An event, not a signal; even where the int3 is, its signal is still to come.
 		case sig == unix.SIGTRAP && t.at.atTrap(r.Rip):
 			return nil
 		case isException(sig):

@@ -115,7 +115,10 @@ func (l layout) elfImage() []byte {
 
 // elfFile returns a descriptor of a memfd that holds the image.
 func (l layout) elfFile() (*os.File, error) {
-	fd, err := unix.MemfdCreate("mmsh-stub", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("mmsh-stub", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	if err == unix.EINVAL { // a host before 6.3, where all memfds can be executed
+		fd, err = unix.MemfdCreate("mmsh-stub", unix.MFD_CLOEXEC)
+	}
 	if err != nil {
 		return nil, err
 	}
