@@ -75,6 +75,7 @@ func (mm *MemoryManager) growHeap(c *change, ar memmap.AddrRange) error {
 	if next, ok := mm.vmas.LowerBound(ar.Start); ok && ar.End+memmap.PageSize > guarded(next) {
 		return memmap.Refuse(op, unix.ENOMEM, "%v would come too near to %v", ar, next.Range)
 	}
+	c.heap = true
 	seg, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
 		Length: ar.Length(), Addr: ar.Start, Fixed: true,
 		Perms: memmap.ReadWrite, MaxPerms: memmap.AnyAccess, Private: true, MLock: mm.defMLock,

@@ -22,6 +22,7 @@ type change struct {
 	freed []freedRun         // references that are no longer ours
 	ids   []memmap.MappingIdentity
 
+	heap  bool             // the mapping that is made is the heap's
 	fault *fault           // the guest's access that this answers, or nil
 	made  memmap.AddrRange // what came in around the first page asked for
 }

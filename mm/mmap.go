@@ -112,6 +112,7 @@ func (mm *MemoryManager) createVMA(c *change, op string, o memmap.MMapOpts) (vma
 		}
 	}
 	v := newVMA(&o, ar)
+	v.heap = c.heap
 	if v.mappable != nil {
 		if err := v.mappable.AddMapping(mm, ar, v.off, v.canWriteMappable()); err != nil {
 			return none, ar, err

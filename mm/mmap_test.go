@@ -213,15 +213,27 @@ func TestBrk(t *testing.T) {
 	p.check()
 }
 
-// The heap and the zero-initialised data below it are one mapping, as natively.
-func TestHeapMergesWithBSS(t *testing.T) {
+// The heap does not join the zero-initialised data below it, as natively; what is
+// mapped behind its end joins it.
+func TestHeapMerges(t *testing.T) {
 	p := newProcess(t)
 	p.anon(base, page, memmap.ReadWrite)
 	p.BrkSetup(p.by, base+page)
-	if _, err := p.Brk(p.by, base+3*page); err != nil {
-		t.Fatal(err)
+	for _, end := range []memmap.Addr{base + 2*page, base + 3*page} {
+		if _, err := p.Brk(p.by, end); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if v, _ := p.FindVMA(base); v.AR.Length() != 3*page || v.Name != "[heap]" {
-		t.Errorf("the heap is %v %q", v.AR, v.Name)
+	p.anon(base+3*page, page, memmap.ReadWrite)
+	want := "[0x10000000000, 0x10000001000) rw-\n[0x10000001000, 0x10000004000) rw-\n"
+	if got := p.maps(base, 8*page); got != want {
+		t.Errorf("mapped:\n%s", got)
 	}
+	if v, _ := p.FindVMA(base); v.Name != "" {
+		t.Errorf("the data is called %q", v.Name)
+	}
+	if v, _ := p.FindVMA(base + page); v.Name != "[heap]" {
+		t.Errorf("the heap is called %q", v.Name)
+	}
+	p.check()
 }

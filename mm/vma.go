@@ -23,6 +23,7 @@ type vma struct {
 	dontFork  bool
 	noReserve bool // MAP_NORESERVE
 	accounted bool // Linux's VM_ACCOUNT: it was writable once; keeps vmas apart
+	heap      bool // brk made it: what ends at the heap's start does not join it
 	mlock     memmap.MLockMode
 	name      string         // instead of id's name
 	origin    *memmap.Origin // never changed once set; not compared
@@ -34,10 +35,14 @@ type (
 	vmaSeg = segment.Segment[memmap.Addr, vma]
 )
 
-// Merge implements segment.Value. The first one's origin stays.
+// Merge implements segment.Value. The first one's origin stays. As on Linux what
+// follows the heap may become a part of it, but not what comes before.
 func (v vma) Merge(a, _ memmap.AddrRange, next vma) (vma, bool) {
+	if next.heap && !v.heap {
+		return v, false
+	}
 	continued := next
-	continued.off = v.off
+	continued.off, continued.heap = v.off, v.heap
 	continued.origin, continued.protected = v.origin, v.protected
 	return v, continued == v && v.off+memmap.MappableOffset(a.Length()) == next.off
 }
