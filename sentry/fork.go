@@ -31,7 +31,7 @@ func (t *Task) Clone(o CloneOptions) (int32, error) {
 	case o.ExitSignal != int32(unix.SIGCHLD):
 		return 0, fmt.Errorf("clone: %w: exit signal %d: only SIGCHLD is known", unix.EINVAL, o.ExitSignal)
 	}
-	p, begin, err := t.fork(func(child *Task) {
+	p, err := t.fork(func(child *Task) {
 		child.regs.Rax = 0
 		if o.Stack != 0 {
 			child.regs.Rsp = uint64(o.Stack)
@@ -45,7 +45,7 @@ func (t *Task) Clone(o CloneOptions) (int32, error) {
 	}
 	t.tellIDs(p, o)
 	t.report(&Report{Reason: ReasonFork, Number: uint64(p.pid)})
-	close(begin)
+	t.k.sched.hatch(p.threads[0])
 	return p.pid, nil
 }
 
@@ -68,24 +68,24 @@ func (t *Task) tellIDs(child *Process, o CloneOptions) {
 func (t *Task) Fork(h *Hold) (*Process, error) {
 	var p *Process
 	err := t.command(func() error {
-		child, begin, err := t.fork(func(*Task) {})
+		child, err := t.fork(func(*Task) {})
 		if err != nil {
 			return err
 		}
 		p = child
-		close(begin)
+		t.k.sched.hatch(p.threads[0])
 		return nil
 	})
 	return p, err
 }
 
-// fork makes a child process whose thread, after setup, waits for begin to be
-// closed. It runs on t's tracing thread.
-func (t *Task) fork(setup func(child *Task)) (p *Process, begin chan struct{}, err error) {
+// fork makes a child process whose thread, after setup, is to be hatched. It runs
+// on t's tracing thread.
+func (t *Task) fork(setup func(child *Task)) (p *Process, err error) {
 	k := t.k
 	pid, err := k.reservePID()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -93,26 +93,25 @@ func (t *Task) fork(setup func(child *Task)) (p *Process, begin chan struct{}, e
 		}
 	}()
 	if _, err := t.ctx.FPState(); err != nil { // what NewContext will copy
-		return nil, nil, again("clone", err)
+		return nil, again("clone", err)
 	}
 	m, err := t.forkMemory(pid)
 	if err != nil {
-		return nil, nil, again("clone", err)
+		return nil, again("clone", err)
 	}
 	p = t.p.copyFor(pid, m)
 	child := t.copyFor(p, m)
 	setup(child)
-	begin = make(chan struct{})
-	if err := child.start(t.ctx, begin); err != nil {
+	if err := child.start(t.ctx); err != nil {
 		p.fds.CloseAll()
 		p.giveBack()
-		return nil, nil, again("clone", err)
+		return nil, again("clone", err)
 	}
 	if !k.publish(t.p, p) {
-		child.abandon(begin)
-		return nil, nil, fmt.Errorf("clone: %w: the world ends", unix.EAGAIN)
+		child.abandon()
+		return nil, fmt.Errorf("clone: %w: the world ends", unix.EAGAIN)
 	}
-	return p, begin, nil
+	return p, nil
 }
 
 func (t *Task) forkMemory(pid int32) (*mm.MemoryManager, error) {
@@ -157,11 +156,10 @@ func (k *Kernel) cancelPID(pid int32) {
 }
 
 // abandon ends t, which was never published.
-func (t *Task) abandon(begin chan struct{}) {
+func (t *Task) abandon() {
 	t.p.quiet.Store(true)
 	t.attn.Or(attnExit)
 	t.k.sched.let(t)
-	close(begin)
 	<-t.done
 }
 

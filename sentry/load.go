@@ -84,7 +84,7 @@ func (k *Kernel) load(_ *Hold, f loader.File, o LoadOptions, fs *vfs.Context) (*
 		if err != nil {
 			return err
 		}
-		t.p.image, t.p.exe = image, o.Path
+		t.p.image, t.p.exe = image, resolved(f, o.Path)
 		t.mm.SetStackPointer(start.SP)
 		t.regs.Rip, t.regs.Rsp = uint64(start.Entry), uint64(start.SP)
 		k.cfg.Events.Append(mm.Event{
@@ -93,6 +93,14 @@ func (k *Kernel) load(_ *Hold, f loader.File, o LoadOptions, fs *vfs.Context) (*
 		})
 		return nil
 	})
+}
+
+// resolved returns where f really is, path if f does not know.
+func resolved(f loader.File, path string) string {
+	if named, ok := f.(interface{ Path() string }); ok {
+		return named.Path()
+	}
+	return path
 }
 
 // newFirst makes a process of no parent but the reaper, whose memory and registers
@@ -137,16 +145,14 @@ func (k *Kernel) raise(p *Process, setup func(*Task) error) error {
 		return err
 	}
 	p.threads = []*Task{t}
-	begin := make(chan struct{})
-	if err := t.start(nil, begin); err != nil {
+	if err := t.start(nil); err != nil {
 		return err
 	}
 	if !k.publish(k.reaper, p) {
-		t.abandon(begin)
+		t.abandon()
 		return fmt.Errorf("load: %w: the world ends", unix.EAGAIN)
 	}
-	close(begin)
-	k.sched.waitQuiet()
+	k.sched.hatch(t)
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pagecache"
 	"mmsh.dev/mmsh/mm/pgalloc"
+	"mmsh.dev/mmsh/platform"
 	"mmsh.dev/mmsh/platform/ptrace"
 	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/syscalls"
@@ -98,7 +99,7 @@ func (w *realWorld) close() {
 	}
 	if w.t.Failed() {
 		events, _ := w.events.Since(0)
-		for _, e := range events[max(0, len(events)-40):] {
+		for _, e := range events[max(0, len(events)-12):] {
 			w.t.Logf("@%d pid %d %v %v %v %d %s %s", e.Seq, e.PID, e.Kind, e.Cause, e.Addr, e.Number, e.Origin, e.Note)
 		}
 	}
@@ -174,7 +175,11 @@ func TestKilledStub(t *testing.T) {
 		return false
 	})})
 	task, h := w.load(program)
-	if err := unix.Kill(task.Process().MM().AddressSpace().HostPID(), unix.SIGKILL); err != nil {
+	if err := h.Do(task, func(c platform.Context) {
+		if err := unix.Kill(c.HostTID(), unix.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
 		t.Fatal(err)
 	}
 	h.Release()

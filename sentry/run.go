@@ -12,12 +12,12 @@ import (
 )
 
 // start makes the goroutine of t and its context, on a thread of their own; from,
-// if not nil, is the context whose vector state it gets, as its FPState has just told. When it returns without an error the task is in
-// the scheduler's list and waits for begin to be closed.
-func (t *Task) start(from platform.Context, begin <-chan struct{}) error {
+// if not nil, is the context whose vector state it gets, as its FPState has just
+// told. The task is in the scheduler's list then, but does not run before hatch.
+func (t *Task) start(from platform.Context) error {
 	t.k.sched.join(t)
 	made := make(chan error)
-	go t.main(from, made, begin)
+	go t.main(from, made)
 	if err := <-made; err != nil {
 		return err
 	}
@@ -27,17 +27,16 @@ func (t *Task) start(from platform.Context, begin <-chan struct{}) error {
 }
 
 // main is the task's goroutine.
-func (t *Task) main(from platform.Context, made chan<- error, begin <-chan struct{}) {
+func (t *Task) main(from platform.Context, made chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 	defer close(t.done)
 	defer t.k.sched.remove(t)
 
-	if err := t.makeContext(from); err != nil {
-		made <- err
+	err := t.makeContext(from)
+	made <- err
+	if err != nil {
 		return
 	}
-	made <- nil
-	<-begin
 	if t.survive(t.loop) && t.survive(t.exit) {
 		return
 	}

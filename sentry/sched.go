@@ -63,11 +63,22 @@ func (s *sched) join(t *Task) {
 	defer s.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(s.tasks, t.tid, func(o *Task, tid int32) int { return int(o.tid - tid) })
 	s.tasks = slices.Insert(s.tasks, i, t)
-	t.state = active
+	t.state, t.embryo = active, true
 	s.active++
 	if s.holds > 0 {
 		t.attn.Or(attnHold)
 	}
+}
+
+// hatch lets t, which was set up and made known, have its first turn.
+func (s *sched) hatch(t *Task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.embryo = false
+	if s.free {
+		t.nudge()
+	}
+	s.scheduleLocked()
 }
 
 // ready makes t, which was set up, one that waits to run.
@@ -112,14 +123,6 @@ func (s *sched) settleLocked() {
 	s.stopped = nil
 }
 
-// park makes t stand still, keeping its turn, until it may run again.
-func (s *sched) park(t *Task) {
-	s.mu.Lock()
-	s.leaveLocked(t, waiting)
-	s.mu.Unlock()
-	s.enter(t)
-}
-
 // yield gives the others that can run a turn.
 func (s *sched) yield(t *Task) {
 	s.mu.Lock()
@@ -129,13 +132,13 @@ func (s *sched) yield(t *Task) {
 	s.enter(t)
 }
 
-// enter returns when t, which is not active, may run, and makes it active.
+// enter makes t stand still, keeping its turn if it has it, until it may run.
 func (s *sched) enter(t *Task) {
 	for {
 		s.mu.Lock()
-		t.state = waiting
+		s.leaveLocked(t, waiting)
 		s.scheduleLocked()
-		if t.pass || s.holds == 0 && (s.free || s.turn == t) {
+		if t.pass || s.holds == 0 && !t.embryo && (s.free || s.turn == t) {
 			t.state = active
 			s.active++
 			if s.holds == 0 {
@@ -194,7 +197,7 @@ func (s *sched) rotated(yield func(*Task) bool) {
 // Preconditions: s.mu is held.
 func (s *sched) pickLocked() *Task {
 	for t := range s.rotated {
-		if t.state == waiting || t.state == blocked && s.wokenLocked(t) {
+		if t.state == waiting && !t.embryo || t.state == blocked && s.wokenLocked(t) {
 			return t
 		}
 	}
@@ -242,7 +245,7 @@ func (s *sched) jumpLocked() bool {
 //
 // Preconditions: s.mu is held; no task can go on and none has a deadline.
 func (s *sched) deadlockLocked() {
-	if s.active > 0 || slices.ContainsFunc(s.tasks, func(t *Task) bool { return t.waits.external || t.state == gone }) {
+	if s.active > 0 || slices.ContainsFunc(s.tasks, func(t *Task) bool { return t.waits.external || t.embryo }) {
 		return
 	}
 	s.stopLocked(&Report{

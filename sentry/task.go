@@ -50,10 +50,11 @@ type Task struct {
 	done     chan struct{} // closed at the very end
 
 	// Guarded by sched.mu.
-	state runState
-	waits waits
-	pass  bool      // may run though the world is held
-	step  *stepping // also read by t itself, which it is handed to while parked
+	state  runState
+	waits  waits
+	pass   bool      // may run though the world is held
+	embryo bool      // is not to run yet: who makes it is not done
+	step   *stepping // also read by t itself, which it is handed to while parked
 
 	// Guarded by Process.mu.
 	mask        SigSet
@@ -297,7 +298,7 @@ func (t *Task) interrupt() {
 }
 
 // gate parks t for as long as the world is held.
-func (t *Task) gate() { t.k.sched.park(t) }
+func (t *Task) gate() { t.k.sched.enter(t) }
 
 // ending reports whether t's process ends.
 func (t *Task) ending() bool { return t.attn.Load()&attnExit != 0 }

@@ -121,7 +121,7 @@ func (r *mmapRequest) placeError(t *sentry.Task) error {
 // anonymous maps memory of no file.
 func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 	if r.flags&unix.MAP_HUGETLB != 0 {
-		return 0, hugePages(r.flags)
+		return 0, r.hugePages(t)
 	}
 	o := r.opts()
 	switch r.flags & mapType {
@@ -158,15 +158,25 @@ func (r *mmapRequest) sharedAnonymous(t *sentry.Task, o memmap.MMapOpts) (uintpt
 	return uintptr(at), err
 }
 
-// hugePages is the answer of a host that has huge pages and none reserved.
-func hugePages(flags int) error {
+// hugePages is the answer of a host that has huge pages and none reserved. To
+// Linux they are a file, which nobody ever sees.
+func (r *mmapRequest) hugePages(t *sentry.Task) error {
 	const shift, mask = 26, 0x3f // MAP_HUGE_SHIFT, MAP_HUGE_MASK
-	switch log := flags >> shift & mask; log {
+	switch log := r.flags >> shift & mask; log {
 	case 0, 21, 30:
-		return memmap.Refuse("mmap", unix.ENOMEM, "no huge pages are reserved")
 	default:
 		return invalid("mmap", "there are no huge pages of 2^%d bytes", log)
 	}
+	if err := r.placeError(t); err != nil {
+		return err
+	}
+	switch kind := r.flags & mapType; {
+	case kind != unix.MAP_PRIVATE && kind != unix.MAP_SHARED && kind != unix.MAP_SHARED_VALIDATE:
+		return invalid("mmap", "flags %#x name no kind of mapping", r.flags)
+	case r.flags&unix.MAP_GROWSDOWN != 0:
+		return invalid("mmap", "huge pages cannot grow down")
+	}
+	return memmap.Refuse("mmap", unix.ENOMEM, "no huge pages are reserved")
 }
 
 // file maps d.

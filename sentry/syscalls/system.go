@@ -2,6 +2,7 @@ package syscalls
 
 import (
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -81,19 +82,28 @@ func schedYield(t *sentry.Task, _ sentry.Args) (uintptr, error) {
 // the size of the kernel's mask.
 func schedGetaffinity(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	const word = 8
-	cpus := uint64(runtime.NumCPU())
-	size, full := uint64(uint32(a[1])), (cpus+63)/64*word
+	cpus, size := uint64(runtime.NumCPU()), uint64(uint32(a[1]))
 	if size*8 < cpus || size%word != 0 {
 		return 0, invalid("sched_getaffinity", "%d processors do not fit into %d bytes", cpus, size)
 	}
 	if tid := i32(a[0]); tid < 0 || tid != 0 && t.Kernel().Task(tid) == nil {
 		return 0, unix.ESRCH
 	}
-	mask := make([]byte, min(size, full))
+	mask := make([]byte, min(size, hostMaskLen()))
 	for cpu := range cpus {
 		mask[cpu/8] |= 1 << (cpu % 8)
 	}
 	return uintptr(len(mask)), t.CopyOut(addr(a[2]), mask)
+}
+
+// hostMaskLen is the size of the host kernel's mask of processors, in bytes.
+func hostMaskLen() uint64 {
+	var mask [1024]byte
+	n, _, errno := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, 0, uintptr(len(mask)), uintptr(unsafe.Pointer(&mask)))
+	if errno != 0 {
+		return uint64(len(mask))
+	}
+	return uint64(n)
 }
 
 // getcpu(cpu, node): tasks are not told where they run.

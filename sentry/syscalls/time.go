@@ -92,14 +92,14 @@ func wallTime(t *sentry.Task) unix.Timespec {
 }
 
 // readClock reads clock id: EINVAL if there is none. Negative ids are the
-// processor time of a process or thread (clock_getcpuclockid(3)).
+// processor time of a process or thread (clock_getcpuclockid(3)). The alarm clocks
+// need a battery-backed clock, which the sandbox has not.
 func readClock(t *sentry.Task, id int32) (unix.Timespec, error) {
 	clock := t.Kernel().Clock()
 	switch id {
-	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_REALTIME_ALARM, unix.CLOCK_TAI:
+	case unix.CLOCK_REALTIME, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_TAI:
 		return wallTime(t), nil
-	case unix.CLOCK_MONOTONIC, unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_MONOTONIC_COARSE,
-		unix.CLOCK_BOOTTIME, unix.CLOCK_BOOTTIME_ALARM:
+	case unix.CLOCK_MONOTONIC, unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_MONOTONIC_COARSE, unix.CLOCK_BOOTTIME:
 		return timespec(clock.Monotonic()), nil
 	case unix.CLOCK_PROCESS_CPUTIME_ID:
 		return timespec(clock.ProcessCPU(t.Process())), nil
@@ -148,16 +148,17 @@ func clockGettime(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return 0, copyOut(t, addr(a[1]), ts)
 }
 
-// clock_getres(id, timespec): one nanosecond, but for the coarse clocks, which
-// tick as the host's do.
+// clock_getres(id, timespec): one nanosecond, but for the clocks that tick: the
+// coarse ones, and processor time of the older two kinds. They tick as the host's.
 func clockGetres(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	id := i32(a[0])
 	if _, err := readClock(t, id); err != nil {
 		return 0, err
 	}
 	res := unix.Timespec{Nsec: 1}
-	if id == unix.CLOCK_REALTIME_COARSE || id == unix.CLOCK_MONOTONIC_COARSE {
-		if err := unix.ClockGetres(id, &res); err != nil {
+	const schedKind = 2 // CPUCLOCK_SCHED, the kind that does not tick
+	if id == unix.CLOCK_REALTIME_COARSE || id == unix.CLOCK_MONOTONIC_COARSE || id < 0 && id&3 < schedKind {
+		if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &res); err != nil {
 			return 0, err
 		}
 	}
@@ -213,8 +214,10 @@ func clockNanosleep(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	id := i32(a[0])
 	switch id {
 	case unix.CLOCK_REALTIME, unix.CLOCK_MONOTONIC, unix.CLOCK_BOOTTIME, unix.CLOCK_TAI:
-	case unix.CLOCK_REALTIME_COARSE, unix.CLOCK_MONOTONIC_COARSE, unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_PROCESS_CPUTIME_ID:
-		return 0, memmap.Refuse("clock_nanosleep", unix.EOPNOTSUPP, "one cannot sleep on clock %d", id)
+	case unix.CLOCK_REALTIME_ALARM, unix.CLOCK_BOOTTIME_ALARM: // the time is looked at first
+	case unix.CLOCK_REALTIME_COARSE, unix.CLOCK_MONOTONIC_COARSE, unix.CLOCK_MONOTONIC_RAW,
+		unix.CLOCK_PROCESS_CPUTIME_ID, unix.CLOCK_THREAD_CPUTIME_ID:
+		return 0, noSleep(id)
 	default:
 		return 0, invalid("clock_nanosleep", "there is no clock %d to sleep on", id)
 	}
@@ -225,6 +228,9 @@ func clockNanosleep(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	d, err := duration(ts)
 	if err != nil {
 		return 0, err
+	}
+	if id == unix.CLOCK_REALTIME_ALARM || id == unix.CLOCK_BOOTTIME_ALARM {
+		return 0, noSleep(id)
 	}
 	if i32(a[1])&unix.TIMER_ABSTIME == 0 {
 		return sleepUntil(t, after(t, d), addr(a[3]))
@@ -237,6 +243,11 @@ func clockNanosleep(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, sentry.ErrRestartNoHand
 	}
 	return 0, err
+}
+
+// noSleep refuses to sleep on a clock that can only be read.
+func noSleep(id int32) error {
+	return memmap.Refuse("clock_nanosleep", unix.EOPNOTSUPP, "one cannot sleep on clock %d", id)
 }
 
 // absolute is the deadline at d on clock id.

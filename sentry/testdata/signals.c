@@ -68,7 +68,7 @@ int main(void) {
 		((void (*)(void))page)();
 	if (!sigsetjmp(back, 1)) {
 		volatile int zero = 0;
-		printf("%d\n", 1 / zero);
+		printf("%d\n", 10 / zero);
 	}
 	if (!sigsetjmp(back, 1))
 		__asm__ volatile("ud2");
@@ -81,10 +81,11 @@ int main(void) {
 
 	catch(SIGUSR1, on_user, 0);
 	uint64_t in[4] = {1, 2, 3, 4}, out[4];
+	pid_t self = getpid();
 	register long rax __asm__("rax") = 62; // kill
 	__asm__ volatile("vmovdqu %2, %%ymm3\n\tsyscall\n\tvmovdqu %%ymm3, %1"
 	                 : "+r"(rax), "=m"(out)
-	                 : "m"(in), "D"(getpid()), "S"(SIGUSR1)
+	                 : "m"(in), "D"(self), "S"(SIGUSR1)
 	                 : "rcx", "r11", "memory", "xmm3");
 	printf("vector %d kill %ld\n", !memcmp(in, out, sizeof in), rax);
 
