@@ -109,7 +109,7 @@ func (p *program) readHeader(f File) (int, error) {
 	p.headers = n
 	switch length := uint64(n) * progSize; {
 	case p.kind != elf.ET_EXEC && p.kind != elf.ET_DYN:
-		return 0, bad(where, "it is a file of type %s, not a program", p.kind)
+		return 0, bad(where, "it is a file of type %d, not a program", int(p.kind))
 	case entry != progSize:
 		return 0, bad(where, "program headers of %d bytes instead of %d", entry, progSize)
 	case n == 0:
@@ -137,7 +137,7 @@ func checkIdent(raw []byte) error {
 	case data != elf.ELFDATA2LSB:
 		return bad(where, "byte order %d is unknown", int(data))
 	case machine != elf.EM_X86_64:
-		return bad(where, "it is for machine %s, not x86-64", machine)
+		return bad(where, "it is for machine %d, not x86-64 (%d)", int(machine), int(elf.EM_X86_64))
 	}
 	return nil
 }
