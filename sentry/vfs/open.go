@@ -94,7 +94,10 @@ func (f *found) handle(flags int) (*Description, error) {
 }
 
 func (f *found) description(file File, flags int) *Description {
-	d := NewDescription(file, flags&^atOpen|largeFile, display(f.path))
+	if flags&unix.O_PATH == 0 {
+		flags |= largeFile
+	}
+	d := NewDescription(file, flags&^atOpen, display(f.path))
 	d.fs = f.fs
 	return d
 }

@@ -56,6 +56,10 @@ func TestFlags(t *testing.T) {
 	if got, want := d.Flags(), unix.O_NONBLOCK|0o100000; got != want {
 		t.Errorf("flags %#o, want %#o", got, want)
 	}
+	h := w.open(t, "a", unix.O_PATH|unix.O_DIRECTORY|unix.O_RDWR)
+	if got, want := h.Flags(), unix.O_PATH|unix.O_DIRECTORY; got != want {
+		t.Errorf("flags of a handle %#o, want %#o", got, want)
+	}
 	d.SetFlags(unix.O_APPEND | unix.O_RDWR | unix.O_CREAT)
 	if got, want := d.Flags(), unix.O_APPEND|0o100000; got != want {
 		t.Errorf("flags %#o, want %#o", got, want)
