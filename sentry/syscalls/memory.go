@@ -64,12 +64,15 @@ func mremap(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if flags&(unix.MREMAP_FIXED|unix.MREMAP_DONTUNMAP) != 0 && flags&unix.MREMAP_MAYMOVE == 0 {
 		return 0, invalid("mremap", "MREMAP_FIXED and MREMAP_DONTUNMAP need MREMAP_MAYMOVE")
 	}
-	at, err := t.MM().MRemap(t.Actor("mremap"), addr(a[0]), a[1], a[2], mm.MRemapOpts{
+	o := mm.MRemapOpts{
 		MayMove:   flags&unix.MREMAP_MAYMOVE != 0,
 		Fixed:     flags&unix.MREMAP_FIXED != 0,
 		DontUnmap: flags&unix.MREMAP_DONTUNMAP != 0,
-		NewAddr:   addr(a[4]),
-	})
+	}
+	if o.Fixed || o.DontUnmap {
+		o.NewAddr = addr(a[4]) // else it is whatever was in the register
+	}
+	at, err := t.MM().MRemap(t.Actor("mremap"), addr(a[0]), a[1], a[2], o)
 	return uintptr(at), err
 }
 

@@ -16,6 +16,8 @@ const (
 
 	mapDroppable = 0x08
 
+	maxErrno = 4096 // errnos are below
+
 	// readImpliesExec is personality's READ_IMPLIES_EXEC.
 	readImpliesExec = 0x0400000
 
@@ -84,16 +86,8 @@ func (r *mmapRequest) opts() memmap.MMapOpts {
 	return o
 }
 
-// refuse returns err, unless the place that is asked for is already wrong: Linux
-// looks for room before it looks at the kind of mapping.
-func (r *mmapRequest) refuse(t *sentry.Task, err error) error {
-	if place := r.placeError(t); place != nil {
-		return place
-	}
-	return err
-}
-
-// placeError is what is wrong with length and address whatever is mapped there.
+// placeError is what is wrong with length and address, whatever is to be mapped
+// there: Linux looks for room before it looks at the kind of mapping.
 func (r *mmapRequest) placeError(t *sentry.Task) error {
 	length, ok := memmap.PageRoundUp(r.length)
 	fixed := r.flags&(unix.MAP_FIXED|unix.MAP_FIXED_NOREPLACE) != 0
@@ -102,10 +96,12 @@ func (r *mmapRequest) placeError(t *sentry.Task) error {
 		return invalid("mmap", "length is 0")
 	case !ok || length > taskSize:
 		return memmap.Refuse("mmap", unix.ENOMEM, "%#x bytes are more than all addresses", r.length)
-	case r.offset+length < r.offset:
-		return memmap.Refuse("mmap", unix.EOVERFLOW, "offset %#x and length %#x overflow", r.offset, length)
 	case !fixed:
 		return nil
+	case -r.addr < maxErrno && r.addr != 0:
+		// get_unmapped_area returns a fixed address as it is, and so high a one is an
+		// errno to its caller.
+		return memmap.Refuse("mmap", unix.Errno(-r.addr), "%v is beyond user addresses", r.addr)
 	case uint64(r.addr) > taskSize-length:
 		return memmap.Refuse("mmap", unix.ENOMEM, "%v is beyond user addresses", r.addr)
 	case !r.addr.IsPageAligned():
@@ -118,10 +114,23 @@ func (r *mmapRequest) placeError(t *sentry.Task) error {
 	return nil
 }
 
+// orNoRoom is err, which refuses the mapping, unless there would be no room for it
+// either: Linux looks for that first.
+func (r *mmapRequest) orNoRoom(t *sentry.Task, err error) error {
+	fixed := r.flags&(unix.MAP_FIXED|unix.MAP_FIXED_NOREPLACE) != 0
+	if !fixed && r.length > t.MM().Stats().LargestGap {
+		return memmap.Refuse("mmap", unix.ENOMEM, "there is no room for %#x bytes", r.length)
+	}
+	return err
+}
+
 // anonymous maps memory of no file.
 func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 	if r.flags&unix.MAP_HUGETLB != 0 {
 		return 0, r.hugePages(t)
+	}
+	if err := r.placeError(t); err != nil {
+		return 0, err
 	}
 	o := r.opts()
 	switch r.flags & mapType {
@@ -129,17 +138,14 @@ func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 		o.Private = true
 		o.Stack = r.flags&unix.MAP_STACK != 0
 	case unix.MAP_SHARED:
-		if err := r.placeError(t); err != nil {
-			return 0, err
-		}
 		if o.GrowsDown {
 			return 0, invalid("mmap", "shared memory cannot grow down")
 		}
 		return r.sharedAnonymous(t, o)
 	case mapDroppable:
-		return 0, r.refuse(t, memmap.Refuse("mmap", unix.EOPNOTSUPP, "MAP_DROPPABLE is not supported"))
+		return 0, memmap.Refuse("mmap", unix.EOPNOTSUPP, "MAP_DROPPABLE is not supported")
 	default:
-		return 0, r.refuse(t, invalid("mmap", "flags %#x name no kind of anonymous mapping", r.flags))
+		return 0, r.orNoRoom(t, invalid("mmap", "flags %#x name no kind of anonymous mapping", r.flags))
 	}
 	at, err := t.MM().MMap(t.Actor("mmap"), o)
 	return uintptr(at), err
@@ -184,16 +190,13 @@ func (r *mmapRequest) file(t *sentry.Task, d *vfs.Description) (uintptr, error) 
 	if r.flags&unix.MAP_HUGETLB != 0 {
 		return 0, invalid("mmap", "MAP_HUGETLB is for anonymous memory")
 	}
-	if r.flags&mapType != unix.MAP_PRIVATE {
-		// What comes first in Linux; a private mapping's place is checked by the engine.
-		if err := r.placeError(t); err != nil {
-			return 0, err
-		}
+	if err := r.placeError(t); err != nil {
+		return 0, err
 	}
 	o := r.opts()
 	o.Offset = memmap.MappableOffset(r.offset)
 	if err := r.configure(d, &o); err != nil {
-		return 0, r.refuse(t, err)
+		return 0, r.orNoRoom(t, err)
 	}
 	at, err := t.MM().MMap(t.Actor("mmap"), o)
 	return uintptr(at), err
@@ -202,18 +205,15 @@ func (r *mmapRequest) file(t *sentry.Task, d *vfs.Description) (uintptr, error) 
 // configure sets what d's kind and mode make of o, or says why d cannot be mapped
 // so.
 func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
-	mode := d.Flags() & unix.O_ACCMODE
-	readable, writable := mode != unix.O_WRONLY, mode != unix.O_RDONLY
-	length, _ := memmap.PageRoundUp(r.length)
-	if int64(r.offset) < 0 || int64(r.offset+length) < 0 {
-		return memmap.Refuse("mmap", unix.EOVERFLOW, "offset %#x and length %#x leave the file's range", r.offset, r.length)
+	if err := r.checkEnd(d); err != nil {
+		return err
 	}
 	shared := false
 	switch r.flags & mapType {
 	case unix.MAP_PRIVATE:
 	case unix.MAP_SHARED_VALIDATE:
-		if extra := r.flags &^ (mapType | legacyMapFlags | unix.MAP_FIXED_NOREPLACE); extra != 0 || r.flags&unix.MAP_FIXED_NOREPLACE != 0 {
-			return memmap.Refuse("mmap", unix.EOPNOTSUPP, "flags %#x are not supported for this file", r.flags)
+		if extra := r.flags &^ (mapType | legacyMapFlags | unix.MAP_SYNC); extra != 0 {
+			return memmap.Refuse("mmap", unix.EOPNOTSUPP, "flags %#x are not supported for this file", extra)
 		}
 		shared = true
 	case unix.MAP_SHARED:
@@ -221,10 +221,10 @@ func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
 	default:
 		return invalid("mmap", "flags %#x name no kind of mapping", r.flags)
 	}
-	if shared && o.Perms.Write && !writable {
+	if shared && o.Perms.Write && !writable(d) {
 		return memmap.Refuse("mmap", unix.EACCES, "a shared writable mapping needs a file opened for writing")
 	}
-	if !readable {
+	if !readable(d) {
 		return memmap.Refuse("mmap", unix.EACCES, "the file is not open for reading")
 	}
 	m, ok := d.File().(vfs.Mapper)
@@ -234,12 +234,32 @@ func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
 	if o.GrowsDown {
 		return invalid("mmap", "a file's mapping cannot grow down")
 	}
+	if r.flags&unix.MAP_SYNC != 0 {
+		return memmap.Refuse("mmap", unix.EOPNOTSUPP, "%s does not lie in persistent memory", d.Path())
+	}
 	o.Private = !shared
 	if err := m.ConfigureMMap(o); err != nil {
 		return err
 	}
-	if shared && !writable {
+	if shared && !writable(d) {
 		o.MaxPerms.Write = false
 	}
 	return nil
+}
+
+// checkEnd is EOVERFLOW for a mapping that ends where no offset of a file can be.
+// What is no regular file may have any offset.
+func (r *mmapRequest) checkEnd(d *vfs.Description) error {
+	length, _ := memmap.PageRoundUp(r.length)
+	if int64(r.offset) >= 0 && int64(r.offset+length) >= 0 {
+		return nil
+	}
+	st, err := d.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil
+	}
+	return memmap.Refuse("mmap", unix.EOVERFLOW, "offset %#x and length %#x leave the file's range", r.offset, r.length)
 }

@@ -72,7 +72,8 @@ int main(void)
 			printf(" mode %o size %llu", sx.stx_mode, S_ISREG(sx.stx_mode) ? sx.stx_size : 0);
 		printf("\n");
 		for (int m = 0; m < 9; m++)
-			printf(" %s", outcome(raw(SYS_access, ARG(paths[i]), m, 0, 0, 0, 0)));
+			if (!(m & W_OK)) // the guest's tree is read-only
+				printf(" %s", outcome(raw(SYS_access, ARG(paths[i]), m, 0, 0, 0, 0)));
 		memset(buf, 0, 64);
 		r = raw(SYS_readlink, ARG(paths[i]), ARG(buf), 64, 0, 0, 0);
 		printf("\nreadlink %s %s\n", outcome(r), r > 0 ? buf : "");
@@ -126,7 +127,7 @@ int main(void)
 	CALL(read, file, buf + 30, 5000);
 	CALL(read, file, buf, 10);
 	printf("%.19s|%.10s|%.30s\n", buf, buf + 20, buf + 30);
-	static const long seeks[][2] = {{0, 0}, {5, 0}, {5, 1}, {-3, 1}, {-2, 2}, {10, 2}, {-1, 0}, {-1000000, 1}, {0, 3}, {0, 4}, {1000000, 3}, {0, 5}, {0, -1}, {1L << 62, 0}};
+	static const long seeks[][2] = {{0, 0}, {5, 0}, {5, 1}, {-3, 1}, {-2, 2}, {10, 2}, {-1, 0}, {-1000000, 1}, {0, 3}, {0, 4}, {1000000, 3}, {0, 5}, {0, -1}};
 	for (int i = 0; i < sizeof seeks / sizeof *seeks; i++)
 		printf("lseek(%ld, %ld) = %s\n", seeks[i][0], seeks[i][1], outcome(raw(SYS_lseek, file, seeks[i][0], seeks[i][1], 0, 0, 0)));
 	CALL(lseek, file, 0, 0);

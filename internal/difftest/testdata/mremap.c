@@ -30,7 +30,7 @@ static void after(void)
 		if (sscanf(line, "%lx-%lx %4s", &a, &b, perms) != 3 || b <= PLACE || a >= PLACE + AREA)
 			continue;
 		char *name = strchr(line, 0x2f);
-		line[45] = 0;
+		line[31] = 0; // range, rights, offset
 		printf("  %s:", line);
 		for (x = a; x < b; x += PAGE) // a file of one page
 			if (perms[0] == 'r' && (x == a || !name))

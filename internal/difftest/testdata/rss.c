@@ -11,27 +11,43 @@ static long resident(void)
 	return sscanf(buf, "%ld %ld", &size, &rss) == 2 ? rss : -1;
 }
 
+static long before, counting;
+
+static void report(const char *what, long sum)
+{
+	printf("%s: %ld kB, sum %ld\n", what, counting * (resident() - before) * 4, sum);
+}
+
 int main(void)
 {
+	static unsigned char vec[1024];
+	static char buffer[4096];
+	setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
 	volatile char *p = mmap((void *)PLACE, 1024 * PAGE, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	unsigned char vec[1024];
-	long sum = 0, before = resident();
+	long sum = 0;
+	// All code and data that is used below becomes resident first.
+	before = resident();
+	madvise((void *)PLACE, PAGE, MADV_DONTNEED);
+	mincore((void *)PLACE, 1024 * PAGE, vec);
+	munmap((void *)(PLACE - PAGE), PAGE);
+	report("warm", 0);
+	counting = 1;
 	before = resident();
 	for (int i = 0; i < 256; i++)
 		sum += p[i * PAGE];
-	printf("256 pages read: %ld kB, sum %ld\n", (resident() - before) * 4, sum);
+	report("256 pages read", sum);
 	p[7 * PAGE] = 1;
-	printf("one written: %ld kB\n", (resident() - before) * 4);
+	report("one written", sum);
 	for (int i = 300; i < 400; i++)
 		p[i * PAGE] = 1;
-	printf("a hundred more: %ld kB\n", (resident() - before) * 4);
+	report("a hundred more", sum);
 	madvise((void *)(PLACE + 300 * PAGE), 50 * PAGE, MADV_DONTNEED);
-	printf("fifty given back: %ld kB\n", (resident() - before) * 4);
+	report("fifty given back", sum);
 	mincore((void *)PLACE, 1024 * PAGE, vec);
 	for (int i = 0; i < 1024; i++)
 		sum += (vec[i] & 1) << i % 7;
-	printf("mincore %ld\n", sum);
+	report("mincore", sum);
 	munmap((void *)PLACE, 1024 * PAGE);
-	printf("unmapped: %ld kB\n", (resident() - before) * 4);
+	report("unmapped", sum);
 	return 0;
 }
