@@ -58,7 +58,7 @@ func runTouch(c *call) (view.Value, error) {
 		return nil, err
 	}
 	causes, err := touch(c.ctx, m, by, ar, at)
-	v := view.Touched{PID: sp.pid, Access: at.String(), Start: view.Addr(ar.Start), End: view.Addr(ar.End), Causes: []string{}}
+	v := view.Touched{PID: sp.pid, Access: accessLetters(at), Start: view.Addr(ar.Start), End: view.Addr(ar.End), Causes: []string{}}
 	for _, cause := range causes {
 		v.Causes = append(v.Causes, cause.String())
 	}
