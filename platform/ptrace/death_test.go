@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
@@ -125,11 +126,57 @@ func liveOnce(p *Platform, file memFile) error {
 			return err
 		}
 		regs := platform.Regs{Rip: uint64(codeAt)}
-		if stop, err := c.Run(&regs); err != nil || stop.Kind != platform.Syscall {
+		stop, err := c.Run(&regs)
+		if stop.Kind == platform.Died {
+			err = platform.ErrDied
+		}
+		if err != nil || stop.Kind != platform.Syscall {
 			return fmt.Errorf("stop %v: %w", stop, err)
 		}
 	}
 	return nil
+}
+
+// TestKillingAtRandomNeverHangs kills any stub, the first process and the zygote
+// among them, while others make address spaces and run guests in them. What
+// they meet is ErrDied or a Died stop, and the platform works afterwards.
+func TestKillingAtRandomNeverHangs(t *testing.T) {
+	p := testPlatform(t)
+	file := newMemFile(t, 1<<20)
+	file.write(t, getppid, 0)
+	stop := make(chan struct{})
+	var lives sync.WaitGroup
+	for range 3 {
+		lives.Go(func() {
+			runtime.LockOSThread()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := liveOnce(p, file); err != nil && !errors.Is(err, platform.ErrDied) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for range 200 {
+		stubs := processesOf(t, p.zygote.Load().first.pid)
+		if len(stubs) > 0 {
+			_ = unix.Kill(stubs[rnd.IntN(len(stubs))], unix.SIGKILL) // it may have gone by itself
+		}
+	}
+	close(stop)
+	lives.Wait()
+	if err := liveOnce(p, file); err != nil && !errors.Is(err, platform.ErrDied) { // the last victim may be its zygote
+		t.Error(err)
+	}
+	if err := liveOnce(p, file); err != nil {
+		t.Error(err)
+	}
 }
 
 // stormVar makes a copy of this test binary the victim of TestNoStubOutlivesUs. Its

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/platform"
 )
 
 // otherNamespaces are those that only take things away.
@@ -82,6 +84,9 @@ func (n *namespaces) hostPID(pid int) (int, error) {
 		return pid, nil
 	}
 	host, _, e := unix.RawSyscall(unix.SYS_IOCTL, n.pids.Fd(), unix.NS_GET_PID_FROM_PIDNS, uintptr(pid))
+	if e == unix.ESRCH {
+		return 0, fmt.Errorf("%w: stub %d of the namespace was killed at birth", platform.ErrDied, pid)
+	}
 	if e != 0 {
 		return 0, fmt.Errorf("find stub %d: %w", pid, e)
 	}

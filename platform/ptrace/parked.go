@@ -33,7 +33,7 @@ type parked struct {
 // thread traces.
 func newParked(t *tracee, nspid int, place *placer) (*parked, error) {
 	pidfd, err := unix.PidfdOpen(t.pid, 0)
-	if err != nil {
+	if err != nil { // not ESRCH: a tracee stays until its tracer has seen it end
 		return nil, fmt.Errorf("hold on to stub %d: %w", t.pid, err)
 	}
 	return &parked{nspid: nspid, pidfd: pidfd, t: t, place: place, follower: follower{t.pid, anyCPU}}, nil

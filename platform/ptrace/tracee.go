@@ -57,6 +57,10 @@ func newTracee(pid int, at *layout) *tracee {
 // seize makes the calling thread the tracer of a running stub and stops it.
 func (t *tracee) seize() error {
 	if err := ptrace(unix.PTRACE_SEIZE, t.pid, 0, tracerOptions); err != nil {
+		if hasEnded(t.pid) { // EPERM, or ESRCH once it is reaped
+			t.bury("was killed before it could be traced")
+			return t.died
+		}
 		return t.failed("seize", err)
 	}
 	if err := ptrace(unix.PTRACE_INTERRUPT, t.pid, 0, 0); err != nil {
@@ -76,6 +80,17 @@ func (t *tracee) seize() error {
 		return t.died
 	}
 	return nil
+}
+
+// hasEnded reports whether there is no process pid any more, or only its zombie.
+func hasEnded(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return err == unix.ESRCH
+	}
+	defer unix.Close(fd)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n == 1
 }
 
 // tracerOptions: no tracee outlives its tracer, and a system call's stop can be
