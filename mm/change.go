@@ -118,7 +118,9 @@ func (mm *MemoryManager) apply(via platform.Context, ops []platform.MapOp) error
 	}
 	err := mm.as.Apply(via, ops)
 	if errors.Is(err, unix.ENOMEM) {
-		err = mm.as.Apply(via, append([]platform.MapOp{{AR: mm.All()}}, ops...))
+		if err = mm.as.Apply(via, []platform.MapOp{{AR: mm.All()}}); err == nil {
+			err = mm.as.Apply(via, ops)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("host mappings: %w", err)

@@ -10,7 +10,7 @@ import (
 // the other.
 func TestLifeOfAPage(t *testing.T) {
 	p := newProcess(t)
-	p.anon(base, 4*pages, memmap.ReadWrite)
+	p.anon(base, 4*page, memmap.ReadWrite)
 	p.loads(base, 0, memmap.ZeroMap)
 	if rss := p.RSS(); rss != 0 {
 		t.Errorf("RSS with the zero page is %d", rss)
@@ -41,14 +41,14 @@ func TestLifeOfAPage(t *testing.T) {
 func TestForkDoesNotLeakPermissions(t *testing.T) {
 	for _, takeover := range []bool{false, true} {
 		p := newProcess(t)
-		p.anon(base, 2*pages, memmap.ReadWrite)
+		p.anon(base, 2*page, memmap.ReadWrite)
 		p.w.window.Set(memmap.HugePageSize)
 		p.stores(base, 1, memmap.ZeroFill) // both pages
 		p.mprotect(base+page, page, memmap.Read)
 		child := p.fork()
 		want := memmap.COWCopy
 		if takeover {
-			p.munmap(base, 2*pages)
+			p.munmap(base, 2*page)
 			want = memmap.COWReuse
 		}
 		child.stores(base, 3, want)
@@ -63,7 +63,7 @@ func TestForkDoesNotLeakPermissions(t *testing.T) {
 func TestBreakCOWCopiesWhatItIsTold(t *testing.T) {
 	p := newProcess(t)
 	p.w.window.Set(memmap.HugePageSize)
-	p.anon(base, 8*pages, memmap.ReadWrite)
+	p.anon(base, 8*page, memmap.ReadWrite)
 	p.ok(second(p.CopyOut(p.by, base, make([]byte, 8*page), IOOpts{})))
 	child := p.fork()
 	copied, reused, err := p.BreakCOW(p.by, memmap.AddrRange{Start: base + page, End: base + 3*page})
@@ -120,7 +120,7 @@ func TestAutoWindowGrows(t *testing.T) {
 // What a fork shared and nobody wrote costs no copy when the other side is gone.
 func TestTakeOverRunsOfDifferentOwners(t *testing.T) {
 	p := newProcess(t)
-	p.anon(base, 16*pages, memmap.ReadWrite)
+	p.anon(base, 16*page, memmap.ReadWrite)
 	p.w.window.Set(64 << 10)
 	p.stores(base, 1, memmap.ZeroFill)
 	child := p.fork()

@@ -210,6 +210,9 @@ func (mm *MemoryManager) bringIn(c *change, seg vmaSeg, ar memmap.AddrRange, at 
 		switch {
 		case !ok || p.Start > pos:
 			pos, err = mm.fillHole(c, seg, rest, at)
+			if seg.Value.private && !seg.Value.anonymous() && at.Write && err == nil {
+				pos = rest.Start // what was found in the file is now to be copied
+			}
 		case mm.mustOwn(&p.Value, at):
 			pos, err = mm.breakCOW(c, seg, p, rest)
 		case p.Value.kind != owned && !p.Value.translate.SupersetOf(at):
@@ -294,6 +297,7 @@ func outOfMemory(ar memmap.AddrRange, err error) error {
 // translate makes pmas for required, and as much of optional as the Mappable
 // offers, out of its answer.
 func (mm *MemoryManager) translate(c *change, seg vmaSeg, required, optional memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	toCopy := seg.Value.private && at.Write
 	if seg.Value.private { // we must read to copy later, and never dirty the file
 		at.Read, at.Write = true, false
 	}
@@ -304,7 +308,9 @@ func (mm *MemoryManager) translate(c *change, seg vmaSeg, required, optional mem
 		t.File.IncRef(t.FileRange())
 		p := translatedPMA(t, &seg.Value)
 		p.cause = memmap.FileMap
-		p.event = mm.brought(c, memmap.FileMap, ar)
+		if !toCopy { // else the copy is the event
+			p.event = mm.brought(c, memmap.FileMap, ar)
+		}
 		mm.insertPMA(ar, p)
 		end = ar.End
 	}

@@ -161,6 +161,7 @@ func (s *sharing) pma(p pmaSeg) {
 		ar := p.Intersect(vseg.Range)
 		if vseg.Value.dontFork || p.Value.kind == clean && !s.hasOwned(vseg.Range) {
 			s.dropped = append(s.dropped, ar)
+			s.noteWritable(&p, ar) // of a past generation too, and then taken over
 			continue
 		}
 		s.share(p, ar)
@@ -178,9 +179,7 @@ func (s *sharing) hasOwned(ar memmap.AddrRange) bool {
 
 func (s *sharing) share(p pmaSeg, ar memmap.AddrRange) {
 	s.rss[p.Value.rss] += ar.Length()
-	if p.Value.kind == owned && s.mm.grants(&p.Value, false).Write {
-		s.noteWritable(ar)
-	}
+	s.noteWritable(&p, ar)
 	if p.Value.kind == zero {
 		return
 	}
@@ -200,9 +199,12 @@ func (s *sharing) flushRun() {
 	s.run = freedRun{}
 }
 
-// noteWritable keeps what the host may have mapped writable. More than a few pieces
-// are remembered by their hull.
-func (s *sharing) noteWritable(ar memmap.AddrRange) {
+// noteWritable keeps in mind the part of p at ar if the host may have it mapped
+// writable. More than a few pieces are remembered by their hull.
+func (s *sharing) noteWritable(p *pmaSeg, ar memmap.AddrRange) {
+	if p.Value.kind != owned || !s.mm.grants(&p.Value, false).Write {
+		return
+	}
 	s.pieces++
 	if n := len(s.writable); n > 0 && (s.writable[n-1].End == ar.Start || n == maxForkOps) {
 		s.writable[n-1].End = ar.End

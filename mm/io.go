@@ -358,9 +358,11 @@ func (mm *MemoryManager) vmaFor(addr memmap.Addr, at memmap.AccessType, o IOOpts
 	return seg, nil
 }
 
-// ioError makes err, which stopped a copy, EFAULT to the guest.
+// ioError makes err, which stopped a copy, EFAULT to the guest: the first errno that
+// errors.As finds in it.
 func ioError(err error) error {
-	if err == nil || errors.Is(err, unix.EFAULT) {
+	var errno unix.Errno
+	if err == nil || errors.As(err, &errno) && errno == unix.EFAULT {
 		return err
 	}
 	return fmt.Errorf("%w: %w", unix.EFAULT, err)

@@ -13,10 +13,9 @@ import (
 )
 
 const (
-	page  = memmap.PageSize
-	pages = memmap.PageSize // 3*pages
-	huge  = memmap.HugePageSize
-	base  = memmap.Addr(0x10000000000) // far from everything
+	page = memmap.PageSize
+	huge = memmap.HugePageSize
+	base = memmap.Addr(0x10000000000) // far from everything
 )
 
 // guestRange is what the ptrace platform offers.
@@ -30,6 +29,7 @@ type world struct {
 	window FaultWindow
 	ring   *Ring
 	procs  []*proc
+	files  []*file
 }
 
 // proc is a process: its memory, where it runs, and who asks on its behalf.
@@ -53,6 +53,9 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(func() {
 		for _, p := range w.procs {
 			p.exit()
+		}
+		for _, f := range w.files {
+			f.close()
 		}
 		if err := mem.Close(); err != nil {
 			t.Errorf("memory is left: %v", err)

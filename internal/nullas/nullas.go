@@ -62,7 +62,9 @@ func New() *AddressSpace { return &AddressSpace{} }
 // empty and no Load succeeds.
 func NewBlind() *AddressSpace { return &AddressSpace{blind: true} }
 
-// Fail makes the next Applies fail, one for each error, before they do anything.
+// Fail makes the next Applies fail, one for each error, before they do anything; one
+// whose error is nil works.
+// With ErrDied all that is mapped is gone, as a stub's mappings are.
 func (as *AddressSpace) Fail(errs ...error) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -95,8 +97,13 @@ func (as *AddressSpace) Apply(_ platform.Context, ops []platform.MapOp) error {
 	if len(as.fail) > 0 {
 		err := as.fail[0]
 		as.fail = as.fail[1:]
-		as.counts.Failures++
-		return err
+		if errors.Is(err, platform.ErrDied) {
+			as.mapped.Clear()
+		}
+		if err != nil {
+			as.counts.Failures++
+			return err
+		}
 	}
 	for _, op := range ops {
 		as.apply(op)
