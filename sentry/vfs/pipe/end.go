@@ -64,11 +64,10 @@ func (e *end) Reopen(flags int) (vfs.File, error) {
 // Release implements vfs.File: who waits at the other end is told.
 func (e *end) Release() error {
 	e.count(-1)
-	e.p.queue.Notify(unix.POLLHUP | unix.POLLERR)
 	return nil
 }
 
-// count adds n to the users of e's sides.
+// count adds n to the users of e's sides and tells who waits at the others.
 func (e *end) count(n int) {
 	e.p.mu.Lock()
 	defer e.p.mu.Unlock()
@@ -78,4 +77,5 @@ func (e *end) count(n int) {
 	if e.writes {
 		e.p.writers += n
 	}
+	e.p.queue.Notify((e.p.readEvents() | e.p.writeEvents()) & (unix.POLLHUP | unix.POLLERR))
 }
