@@ -149,16 +149,16 @@ func (t *Task) stopJob(sig int32) {
 		p.goOn = make(chan struct{})
 	}
 	goOn := p.goOn
+	p.news = childNews{cldStopped, sig}
 	p.mu.Unlock()
 
-	p.tellParent(jobStopped, sig)
+	p.tellParent(cldStopped, sig)
 	for t.block(waits{ready: goOn, breaks: attnExit}) != nil {
 		if t.ending() {
 			return
 		}
 		t.gate() // a command or a step cannot make it go on
 	}
-	p.tellParent(jobContinued, int32(unix.SIGCONT))
 }
 
 // goOnLocked lets a stopped process go on.

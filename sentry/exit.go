@@ -176,7 +176,7 @@ func (k *Kernel) bury(p *Process) {
 	for _, c := range p.children {
 		c.parent = k.reaper
 		if sig := c.deathSignal.Load(); sig != 0 {
-			c.Signal(SigInfo{Signal: sig, Code: siUser, PID: p.pid})
+			c.queue(nil, SigInfo{Signal: sig, Code: siUser, PID: p.pid})
 		}
 		if c.state == Zombie {
 			k.forgetLocked(c)

@@ -75,7 +75,9 @@ func faultInfo(addr memmap.Addr, err error) *SigInfo {
 }
 
 // notePageFault keeps what the processor would have told of a page fault, for the
-// signal frame: the present bit says whether the page is there.
+// signal frame. The present bit says whether the page is there; as under Linux it is
+// set for all addresses beyond the user's, and for a fetch from memory that may be
+// read: that fault brings the page in first, and is refused the second time.
 func (t *Task) notePageFault(stop *platform.Stop, info *SigInfo) {
 	t.trapNo, t.trapErr, t.cr2 = trapPage, pfUser, uint64(stop.Addr)
 	if stop.Access.Write {
@@ -84,9 +86,18 @@ func (t *Task) notePageFault(stop *platform.Stop, info *SigInfo) {
 	if stop.Access.Execute {
 		t.trapErr |= pfFetch
 	}
-	if info.Code == segvAccErr && len(t.mm.PMAs(stop.Addr.Page())) > 0 {
+	if stop.Addr >= t.k.cfg.Platform.UserRange().End || info.Code == segvAccErr && t.present(stop) {
 		t.trapErr |= pfPresent
 	}
+}
+
+// present reports whether the page of a refused access is there.
+func (t *Task) present(stop *platform.Stop) bool {
+	if len(t.mm.PMAs(stop.Addr.Page())) > 0 {
+		return true
+	}
+	v, ok := t.mm.FindVMA(stop.Addr)
+	return ok && stop.Access.Execute && v.Perms.Any()
 }
 
 // watched reports an access that met a trap of the engine; it is tried again when

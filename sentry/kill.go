@@ -14,19 +14,28 @@ func (p *Process) Signal(info SigInfo) { p.send(nil, info) }
 // SignalThread sends info to t alone.
 func (t *Task) SignalThread(info SigInfo) { t.p.send(t, info) }
 
-// send queues info for the whole process, or for t alone, and wakes who takes it.
+// send sends info to the whole process, or to t alone. SIGCONT's news is told by the
+// sender already, so that who sends it and then waits for it finds it.
 func (p *Process) send(t *Task, info SigInfo) {
+	if p.queue(t, info) {
+		p.tellParent(cldContinued, info.Signal)
+	}
+}
+
+// queue queues info for the whole process, or for t alone, and wakes who takes it.
+// It reports whether a stopped process goes on by it. Kernel.mu may be held.
+func (p *Process) queue(t *Task, info SigInfo) (continued bool) {
 	if info.Signal < 1 || info.Signal > numSignals {
-		return
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.exiting {
-		return
+		return false
 	}
-	p.prepareLocked(info.Signal)
+	continued = p.prepareLocked(info.Signal)
 	if p.uselessLocked(t, info.Signal) {
-		return
+		return continued
 	}
 	if t != nil {
 		t.pending.add(info)
@@ -36,25 +45,32 @@ func (p *Process) send(t *Task, info SigInfo) {
 	for _, thread := range p.threads {
 		if thread.deliverableLocked() && (t == nil || t == thread) {
 			p.k.sched.attend(thread, attnSignal)
-			return
+			break
 		}
 	}
+	return continued
 }
 
 // prepareLocked does what the sending itself does: SIGCONT and SIGKILL make a
-// stopped process go on, SIGCONT and stop signals cancel each other.
+// stopped process go on, SIGCONT and stop signals cancel each other. It reports
+// whether SIGCONT made p go on.
 //
 // Preconditions: p.mu is held.
-func (p *Process) prepareLocked(sig int32) {
+func (p *Process) prepareLocked(sig int32) (continued bool) {
 	switch {
 	case sig == int32(unix.SIGCONT):
 		p.discardLocked(stopsByDefault)
+		if p.goOn != nil {
+			p.news = childNews{cldContinued, sig}
+			continued = true
+		}
 		p.goOnLocked()
 	case sig == int32(unix.SIGKILL):
 		p.goOnLocked()
 	case stopsByDefault.Has(sig):
 		p.discardLocked(bit(int32(unix.SIGCONT)))
 	}
+	return continued
 }
 
 // uselessLocked reports whether sig would be ignored: it is not queued then. A

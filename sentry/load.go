@@ -26,6 +26,9 @@ type LoadOptions struct {
 // always set.
 const initialFlags = 0x202
 
+// addrNoRandomize is ADDR_NO_RANDOMIZE of personality(2).
+const addrNoRandomize = 0x0040000
+
 // Load makes a process of a program, stopped at its first instruction. All tasks are held:
 // the caller holds h.
 func (k *Kernel) Load(h *Hold, o LoadOptions) (*Process, error) {
@@ -114,6 +117,9 @@ func (k *Kernel) newFirst(fs *vfs.Context, name string, setup func(*Task) error)
 	creds := hostCredentials()
 	p.creds.Store(&creds)
 	p.dumpable.Store(1)
+	if k.cfg.Seed == 0 {
+		p.personality.Store(addrNoRandomize)
+	}
 	if err := k.raise(p, setup); err != nil {
 		p.fds.CloseAll()
 		p.giveBack()

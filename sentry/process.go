@@ -52,7 +52,6 @@ type Process struct {
 	last      *LastState
 	usage     Usage // once it has ended
 	waitedFor Usage // sums of the children that were waited for
-	news      childNews
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -62,6 +61,7 @@ type Process struct {
 	exiting bool
 	status  uint32        // wait status, if exiting
 	goOn    chan struct{} // closed when a stopped process goes on; nil while it runs
+	news    childNews     // of job control, for the parent
 }
 
 // PID returns the process id that guests see.

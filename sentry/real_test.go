@@ -147,6 +147,8 @@ func TestNativeOutput(t *testing.T) {
 		{"hello", []string{"-static-pie"}, []string{"a"}},
 		{"tree", nil, nil},
 		{"signals", nil, nil},
+		{"restart", nil, nil},
+		{"stacks", nil, nil},
 	} {
 		program := compile(t, test.name, test.flags...)
 		want, wantStatus := native(t, program, test.args...)

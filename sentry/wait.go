@@ -30,11 +30,6 @@ type childNews struct {
 	status int32 // the signal
 }
 
-const (
-	jobStopped   = int32(cldStopped)
-	jobContinued = int32(cldContinued)
-)
-
 // WaitResult is a child that ended, or that job control stopped or continued.
 type WaitResult struct {
 	PID          int32
@@ -159,27 +154,37 @@ func (t *Task) look(kind int, id int32, options int) (r WaitResult, any bool, ne
 //
 // Preconditions: k.mu is held.
 func (k *Kernel) newsLocked(c *Process, options int, r *WaitResult) bool {
-	keep := options&unix.WNOWAIT != 0
 	switch {
 	case c.state == Zombie && options&unix.WEXITED != 0:
 		_, status := c.ending()
 		*r = c.result(status)
-		if !keep {
+		if options&unix.WNOWAIT == 0 {
 			c.parent.waitedFor.add(c.usage)
 			c.parent.waitedFor.add(c.waitedFor)
 			k.forgetLocked(c)
 		}
 		return true
-	case c.news.code == cldStopped && options&unix.WSTOPPED != 0:
-		*r = c.result(uint32(c.news.status)<<8 | statusStopped)
-	case c.news.code == cldContinued && options&unix.WCONTINUED != 0:
-		*r = c.result(statusContinued)
+	case c.state == Alive:
+		return c.jobNews(options, r)
+	}
+	return false
+}
+
+// jobNews is newsLocked for stops and continuations.
+func (p *Process) jobNews(options int, r *WaitResult) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.news.code == cldStopped && options&unix.WSTOPPED != 0:
+		*r = p.result(uint32(p.news.status)<<8 | statusStopped)
+	case p.news.code == cldContinued && options&unix.WCONTINUED != 0:
+		*r = p.result(statusContinued)
 	default:
 		return false
 	}
-	r.Code, r.Value = c.news.code, c.news.status
-	if !keep {
-		c.news = childNews{}
+	r.Code, r.Value = p.news.code, p.news.status
+	if options&unix.WNOWAIT == 0 {
+		p.news = childNews{}
 	}
 	return true
 }
@@ -205,19 +210,18 @@ func ended(status uint32) (code, value int32) {
 	}
 }
 
-// tellParent makes job control news of p known.
+// tellParent wakes p's parent for news of job control.
 func (p *Process) tellParent(code, sig int32) {
 	k := p.k
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p.news = childNews{code, sig}
 	parent := p.parent
 	parent.mu.Lock()
 	muted := parent.actions[unix.SIGCHLD].Flags&saNoCldStop != 0
 	parent.mu.Unlock()
 	k.stirLocked(parent)
 	if !muted {
-		parent.Signal(p.childInfo(code, sig))
+		parent.queue(nil, p.childInfo(code, sig))
 	}
 }
 
@@ -228,7 +232,7 @@ func (k *Kernel) tellLocked(parent, p *Process) {
 	_, status := p.ending()
 	code, value := ended(status)
 	k.stirLocked(parent)
-	parent.Signal(p.childInfo(code, value))
+	parent.queue(nil, p.childInfo(code, value))
 }
 
 // stirLocked wakes those who wait for p's children.

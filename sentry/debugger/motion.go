@@ -62,6 +62,9 @@ func (d *Debugger) StepI(ctx context.Context, n uint64) (*Stop, error) {
 	return d.stopped(&Stop{Reason: Step}), nil
 }
 
+// plainStep is the Detail of a step that met nothing.
+const plainStep = "step"
+
 // endsStep reports whether a step met more than its own end.
 func endsStep(r *sentry.Report) bool {
 	switch r.Reason {
@@ -70,7 +73,7 @@ func endsStep(r *sentry.Report) bool {
 	case sentry.ReasonSignal:
 		return !r.Handled
 	case sentry.ReasonTrap:
-		return r.Detail != "" // the call would have waited
+		return r.Detail != plainStep // the call would have waited
 	}
 	return false
 }

@@ -27,7 +27,7 @@ func (d *Debugger) Peek(pid int32, addr memmap.Addr, p []byte) (int, error) {
 	for done < len(p) {
 		a := addr + memmap.Addr(done)
 		if a < addr {
-			return done, fmt.Errorf("%w: the address space ends at 2^64", unix.EFAULT)
+			return done, &peekError{"the address space ends before 2^64"}
 		}
 		part := p[done:min(len(p), done+memmap.PageSize-int(a.PageOffset()))]
 		if err := peekPage(m, Actor(proc, "peek"), a, part); err != nil {
@@ -38,11 +38,19 @@ func (d *Debugger) Peek(pid int32, addr memmap.Addr, p []byte) (int, error) {
 	return done, nil
 }
 
+// peekError is memory that cannot be read. errors.As finds EFAULT in it.
+type peekError struct{ reason string }
+
+func (e *peekError) Error() string { return e.reason }
+
+// Unwrap returns the errno.
+func (e *peekError) Unwrap() error { return unix.EFAULT }
+
 // peekPage fills p, which ends in the page that it begins in.
 func peekPage(m *mm.MemoryManager, by *mm.Actor, a memmap.Addr, p []byte) error {
 	v, ok := m.FindVMA(a)
 	if !ok {
-		return fmt.Errorf("%w: %v is not mapped", unix.EFAULT, a)
+		return &peekError{fmt.Sprintf("%v is not mapped", a)}
 	}
 	held := m.PMAs(a.Page())
 	switch {

@@ -19,12 +19,12 @@ func (d *Debugger) Symbol(p *sentry.Process, addr memmap.Addr) string {
 	return d.Place(p, addr)
 }
 
-// Place prints an address of p as its mapping's name and an offset: [heap]+0x10;
-// "" where no named mapping is.
+// Place prints an address of p as its mapping's name and an offset: [heap]+0x10,
+// of a file as the offset in the file; "" where no named mapping is.
 func (d *Debugger) Place(p *sentry.Process, addr memmap.Addr) string {
 	for _, v := range VMAs(p, memmap.AddrRange{Start: addr, End: addr + 1}) {
 		if v.Name != "" {
-			return offset(path.Base(v.Name), addr, v.AR.Start)
+			return offset(path.Base(v.Name), addr, v.AR.Start-memmap.Addr(v.Offset))
 		}
 	}
 	return ""

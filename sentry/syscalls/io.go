@@ -216,12 +216,18 @@ func untilReady(t *sentry.Task, d *vfs.Description, events int16, wait bool, try
 			return n, err
 		}
 		ready, giveUp := w.Wait(events | unix.POLLERR | unix.POLLHUP)
-		err = t.Block(ready, 0)
+		err = block(t, ready, forever, isExternal(d))
 		giveUp()
 		if err != nil {
 			return 0, err
 		}
 	}
+}
+
+// isExternal reports whether the world outside decides when d is ready.
+func isExternal(d *vfs.Description) bool {
+	e, ok := d.File().(vfs.External)
+	return ok && e.External()
 }
 
 // readAt and writeAt are the transfers of the calls that follow; a negative off is

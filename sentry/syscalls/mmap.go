@@ -227,6 +227,9 @@ func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
 	if !readable(d) {
 		return memmap.Refuse("mmap", unix.EACCES, "the file is not open for reading")
 	}
+	if o.Perms.Execute && isKind(d, unix.S_IFIFO) {
+		return memmap.Refuse("mmap", unix.EPERM, "pipes lie in a file system without programs")
+	}
 	m, ok := d.File().(vfs.Mapper)
 	if !ok {
 		return memmap.Refuse("mmap", unix.ENODEV, "%s cannot be mapped", d.Path())
@@ -247,19 +250,22 @@ func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
 	return nil
 }
 
-// checkEnd is EOVERFLOW for a mapping that ends where no offset of a file can be.
-// What is no regular file may have any offset.
+// checkEnd is EOVERFLOW for a mapping that ends where no offset of the file can
+// be: for a regular file those are signed.
 func (r *mmapRequest) checkEnd(d *vfs.Description) error {
 	length, _ := memmap.PageRoundUp(r.length)
-	if int64(r.offset) >= 0 && int64(r.offset+length) >= 0 {
+	end := r.offset + length
+	switch {
+	case int64(r.offset) >= 0 && int64(end) >= 0:
 		return nil
-	}
-	st, err := d.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+	case end > r.offset && !isKind(d, unix.S_IFREG):
 		return nil
 	}
 	return memmap.Refuse("mmap", unix.EOVERFLOW, "offset %#x and length %#x leave the file's range", r.offset, r.length)
+}
+
+// isKind reports whether d is a file of that S_IF* kind.
+func isKind(d *vfs.Description, kind uint32) bool {
+	st, err := d.Stat()
+	return err == nil && st.Mode&unix.S_IFMT == kind
 }

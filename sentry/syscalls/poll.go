@@ -98,8 +98,8 @@ func waitForAny(t *sentry.Task, fds []pollFD, deadline time.Duration) (int, erro
 		if n := look(t, fds); n > 0 || deadline == now {
 			return n, nil
 		}
-		ready, giveUp := readyAny(t, fds)
-		err := block(t, ready, deadline)
+		ready, external, giveUp := readyAny(t, fds)
+		err := block(t, ready, deadline, external)
 		giveUp()
 		if errors.Is(err, sentry.ErrTimedOut) {
 			return look(t, fds), nil
@@ -138,8 +138,8 @@ func revents(t *sentry.Task, p pollFD) int16 {
 }
 
 // readyAny returns a channel that receives when something may have become ready,
-// and what ends the wait.
-func readyAny(t *sentry.Task, fds []pollFD) (ready <-chan struct{}, giveUp func()) {
+// whether the world outside has a say in it, and what ends the wait.
+func readyAny(t *sentry.Task, fds []pollFD) (ready <-chan struct{}, external bool, giveUp func()) {
 	any := make(chan struct{}, 1)
 	done := make(chan struct{})
 	var undo []func()
@@ -154,12 +154,13 @@ func readyAny(t *sentry.Task, fds []pollFD) (ready <-chan struct{}, giveUp func(
 		if w, ok := d.File().(vfs.Waiter); ok {
 			one, stop := w.Wait(p.Events | unix.POLLERR | unix.POLLHUP)
 			undo = append(undo, stop, func() { d.DecRef() })
+			external = external || isExternal(d)
 			go forward(one, any, done)
 		} else {
 			d.DecRef()
 		}
 	}
-	return any, func() {
+	return any, external, func() {
 		close(done)
 		for _, f := range undo {
 			f()

@@ -74,6 +74,7 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_PWRITE64: pwrite64,
 	unix.SYS_PREADV:   preadv,
 	unix.SYS_PWRITEV:  pwritev,
+	unix.SYS_SENDFILE: sendfile,
 
 	// Descriptors.
 	unix.SYS_CLOSE:       closeFD,

@@ -37,10 +37,13 @@ func remaining(t *sentry.Task, deadline time.Duration) time.Duration {
 	return max(0, deadline-t.Kernel().Clock().Monotonic())
 }
 
-// block is Task.Block for our deadlines.
-func block(t *sentry.Task, ready <-chan struct{}, deadline time.Duration) error {
-	if deadline == now {
+// block is Task.Block for our deadlines, or BlockExternal.
+func block(t *sentry.Task, ready <-chan struct{}, deadline time.Duration, external bool) error {
+	switch {
+	case deadline == now:
 		return sentry.ErrTimedOut
+	case external:
+		return t.BlockExternal(ready, deadline)
 	}
 	return t.Block(ready, deadline)
 }
@@ -196,7 +199,7 @@ func nanosleep(t *sentry.Task, a sentry.Args) (uintptr, error) {
 // sleepUntil sleeps; if a signal comes first it tells at left how long it would
 // have gone on, and goes on if no handler ran.
 func sleepUntil(t *sentry.Task, deadline time.Duration, left memmap.Addr) (uintptr, error) {
-	err := block(t, nil, deadline)
+	err := block(t, nil, deadline, false)
 	switch {
 	case errors.Is(err, sentry.ErrTimedOut):
 		return 0, nil
@@ -235,7 +238,7 @@ func clockNanosleep(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if i32(a[1])&unix.TIMER_ABSTIME == 0 {
 		return sleepUntil(t, after(t, d), addr(a[3]))
 	}
-	err = block(t, nil, absolute(t, id, d))
+	err = block(t, nil, absolute(t, id, d), false)
 	switch {
 	case errors.Is(err, sentry.ErrTimedOut):
 		return 0, nil
