@@ -63,7 +63,7 @@ func (s *fakeSpace) NewContext(from platform.Context) (platform.Context, error) 
 		return nil, errFake
 	}
 	s.p.threads.Add(1)
-	c := &fakeContext{p: s.p, owner: unix.Gettid(), kick: make(chan struct{}, 1), xsave: fakeXState()}
+	c := &fakeContext{p: s.p, space: s, owner: unix.Gettid(), kick: make(chan struct{}, 1), xsave: fakeXState()}
 	if from != nil {
 		c.xsave = slices.Clone(from.(*fakeContext).xsave)
 	}
@@ -79,6 +79,7 @@ func fakeXState() []byte {
 
 type fakeContext struct {
 	p     *fakePlatform
+	space *fakeSpace
 	owner int // thread
 	kick  chan struct{}
 	mu    sync.Mutex
@@ -219,6 +220,17 @@ func spin() fakeInstr {
 // nop does nothing.
 func nop() fakeInstr {
 	return func(_ *fakeContext, r *platform.Regs) (platform.Stop, bool) {
+		r.Rip += 2
+		return platform.Stop{}, false
+	}
+}
+
+// store writes to the word at addr, or faults.
+func store(addr memmap.Addr) fakeInstr {
+	return func(c *fakeContext, r *platform.Regs) (platform.Stop, bool) {
+		if !c.space.Allows(addr, memmap.Write) {
+			return platform.Stop{Kind: platform.Fault, Addr: addr, Access: memmap.Write, Signal: unix.SIGSEGV, Code: segvMapErr}, true
+		}
 		r.Rip += 2
 		return platform.Stop{}, false
 	}

@@ -47,8 +47,8 @@ func (t *Task) fault(stop *platform.Stop) {
 	}
 	var trap *mm.TrapError
 	switch {
-	case errors.As(err, &trap):
-		t.watched(stop, err)
+	case errors.As(err, &trap) && trap.Trap.Kind == mm.TrapWatch:
+		t.watched(stop, trap)
 		return
 	case errors.Is(err, platform.ErrDied):
 		t.died("killed from outside: " + err.Error())
@@ -100,11 +100,44 @@ func (t *Task) present(stop *platform.Stop) bool {
 	return ok && stop.Access.Execute && v.Perms.Any()
 }
 
-// watched reports an access that met a trap of the engine; it is tried again when
-// the world goes on. If nobody stops for the trap, the access is stepped over it.
-func (t *Task) watched(stop *platform.Stop, err error) {
-	r := &Report{Reason: ReasonTrap, Addr: stop.Addr, Access: stop.Access, Err: err, Handled: true}
+// lifted is a trap that is off while one instruction runs.
+type lifted struct {
+	page memmap.AddrRange
+	trap mm.Trap
+}
+
+// watched reports an access that met a trap of the engine, and makes it when the
+// world goes on: the trap is lifted for that one instruction.
+func (t *Task) watched(stop *platform.Stop, met *mm.TrapError) {
+	r := &Report{Reason: ReasonTrap, Addr: stop.Addr, Access: stop.Access, Err: met, Handled: true}
 	t.report(r)
+	if t.ending() || r.held && !t.meets(stop, met.Trap) {
+		return
+	}
+	l := lifted{stop.Addr.Page(), met.Trap}
+	if err := t.mm.SetTrap(t.actorBy(memmap.ByKernel, "watch"), l.page, mm.Trap{}); err != nil {
+		t.died(err.Error())
+		return
+	}
+	t.lifted = append(t.lifted, l)
+}
+
+// meets reports whether the access still meets trap, which a person may have taken
+// off while the world stood still.
+func (t *Task) meets(stop *platform.Stop, trap mm.Trap) bool {
+	_, err := t.mm.HandleUserFault(t.Actor("fault"), stop.Addr, stop.Access, memmap.Addr(t.regs.Rsp))
+	var met *mm.TrapError
+	return errors.As(err, &met) && met.Trap == trap
+}
+
+// lower puts lifted traps back, after the instruction.
+func (t *Task) lower() {
+	for _, l := range t.lifted {
+		if err := t.mm.SetTrap(t.actorBy(memmap.ByKernel, "watch"), l.page, l.trap); err != nil {
+			t.died(err.Error())
+		}
+	}
+	t.lifted = nil
 }
 
 // exception passes a hardware exception on, unchanged.

@@ -96,7 +96,9 @@ func (t *Task) resume() (platform.Stop, error) {
 	t.inGuest.Store(true)
 	defer t.inGuest.Store(false)
 	switch {
-	case t.step != nil && !t.ending():
+	case t.ending():
+		return platform.Stop{Kind: platform.Interrupted}, nil
+	case t.step != nil, t.lifted != nil:
 		return t.ctx.Step(&t.regs)
 	case t.attn.Load() != 0: // set after attention looked, before an Interrupt was thought useful
 		return platform.Stop{Kind: platform.Interrupted}, nil
@@ -109,6 +111,9 @@ func (t *Task) handle(stop *platform.Stop) {
 	if stop.Kind != platform.Interrupted {
 		t.k.clock.tick(t)
 		t.k.sched.checkAlarms()
+	}
+	if t.lifted != nil && stop.Kind != platform.Fault && stop.Kind != platform.Interrupted {
+		t.lower()
 	}
 	switch stop.Kind {
 	case platform.Interrupted:

@@ -36,8 +36,9 @@ type Task struct {
 	cr2       uint64
 	clearTID  memmap.Addr
 	robust    memmap.Addr
-	inCommand bool   // a command runs: nothing may block or stop
-	panicked  string // what the run loop panicked with
+	inCommand bool     // a command runs: nothing may block or stop
+	lifted    []lifted // traps that are off until an instruction has run
+	panicked  string   // what the run loop panicked with
 
 	attn    atomic.Uint32 // attn bits
 	inGuest atomic.Bool   // ctx runs guest code

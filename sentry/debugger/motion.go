@@ -135,7 +135,11 @@ func (d *Debugger) report(r *sentry.Report) *Stop {
 	case sentry.ReasonDeadlock:
 		s.Reason = Deadlock
 	}
-	return d.stopped(s)
+	d.stopped(s)
+	if s.Reason == Died {
+		d.kernel.Kill(d.hold, p) // its memory is given back
+	}
+	return s
 }
 
 // stopped completes s with where the current thread stands, and remembers it.
