@@ -485,6 +485,9 @@ func (s *Session) walk(at place) (view.Walk, error) {
 	}
 	if w.PMA != nil {
 		pma := s.viewPMA(*w.PMA)
+		if w.VMA != nil {
+			pma.COW = waits(*w.VMA, *w.PMA)
+		}
 		v.PMA = &pma
 		if !w.PMA.Zero {
 			off := view.Addr(w.MemOffset)

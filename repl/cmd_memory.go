@@ -94,6 +94,9 @@ func runExamine(c *call) (view.Value, error) {
 	default:
 		err = c.examineUnits(at, f, &v)
 	}
+	if len(v.Rows) == 0 {
+		return nil, err
+	}
 	return v, err
 }
 

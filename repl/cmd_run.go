@@ -54,7 +54,7 @@ func runCommands() []*Command {
 		},
 		{
 			Name: "kill", Aliases: []string{"k"}, Group: "run", Summary: "kill every process and give their memory back",
-			Help:     "The program stays loaded for `run`.",
+			Help:     "A program stays known to `run`; where there was none, there is a new blank process.",
 			Examples: []Example{{Setup: "demo hello", Line: "kill", Shows: "end it"}},
 			Data:     view.Text{}, Run: runKill,
 		},
@@ -234,5 +234,8 @@ func runKill(c *call) (view.Value, error) {
 	if err := c.s.d.Kill(); err != nil {
 		return nil, err
 	}
-	return view.Text{Words: "every process was killed"}, nil
+	if c.s.d.Program() != nil {
+		return view.Text{Words: "every process was killed"}, nil
+	}
+	return view.Text{Words: "every process was killed; a new blank one takes their place"}, c.s.d.Blank()
 }

@@ -48,6 +48,9 @@ func (s *Session) points(p *sentry.Process, a memmap.Addr) string {
 	return s.d.Place(p, a)
 }
 
+// shownRegs is how many of the registers a stop shows: not those of segments.
+const shownRegs = 18
+
 // viewContext is what a person sees at a stop: registers that changed, the next
 // instructions, the top of the stack.
 func (s *Session) viewContext() *view.Context {
@@ -56,7 +59,7 @@ func (s *Session) viewContext() *view.Context {
 		return nil
 	}
 	p := t.Process()
-	ctx := &view.Context{Regs: s.viewRegs(p, &s.regs, &s.prevRegs)}
+	ctx := &view.Context{Regs: s.viewRegs(p, &s.regs, &s.prevRegs)[:shownRegs]}
 	for _, in := range s.disassemble(p, memmap.Addr(s.regs.Rip), 4) {
 		ctx.Code = append(ctx.Code, in.line())
 	}

@@ -114,6 +114,9 @@ func (c *call) takeMoment() error {
 	if !c.entry.See || n == 0 || !lang.IsMoment(c.args[n-1].Text) {
 		return nil
 	}
+	if n > 1 && (c.args[n-2].Text == "since" || c.args[n-2].Text == "until") {
+		return nil // it is the filter's
+	}
 	m, err := lang.ParseMoment(c.args[n-1].Text)
 	if err != nil {
 		return err

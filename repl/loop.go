@@ -236,6 +236,9 @@ func (s *Session) mayLeave(r line.Reader, err error) bool {
 
 // interruptible runs f so that Interrupt ends it.
 func (s *Session) interruptible(ctx context.Context, f func(context.Context) error) error {
+	for _, pid := range s.d.Reap() {
+		fmt.Fprintf(s.config.Err, "process %d died: its stub process was killed from outside; its memory was given back\n", pid)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	s.mu.Lock()
 	s.cancel, s.presses = cancel, 0

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"unicode/utf8"
@@ -66,12 +67,12 @@ func OutputOf(pid int32, fd int, data []byte) Output {
 
 // JSON returns e on one line, or indented, with a newline at its end.
 func (e *Envelope) JSON(oneLine bool) ([]byte, error) {
-	var b []byte
-	var err error
-	if oneLine {
-		b, err = json.Marshal(e)
-	} else {
-		b, err = json.MarshalIndent(e, "", "  ")
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if !oneLine {
+		enc.SetIndent("", "  ")
 	}
-	return append(b, '\n'), err
+	err := enc.Encode(e)
+	return b.Bytes(), err
 }

@@ -281,7 +281,7 @@ func (v Map) Text(p *Printer) {
 			p.Note("%12s  %s free", "┊", Size(r.Size))
 			continue
 		}
-		p.Line("%12s  %s %-5s %5s  %s", r.Start.Bare(), r.Perms, Size(r.Size), bar(r), r.Name)
+		p.Line("%s", strings.TrimRight(fmt.Sprintf("%12s  %s %5s  %s  %s", r.Start.Bare(), r.Perms, Size(r.Size), bar(r), r.Name), " "))
 	}
 	p.Note("bars: █ resident, ░ not; each step doubles the size")
 }

@@ -110,6 +110,10 @@ func (v Regs) Text(p *Printer) {
 		if r.Changed {
 			s = Changed
 		}
+		if r.Points == "" {
+			p.Line("%-8s %s", r.Name, p.Paint(s, r.Value.String()))
+			continue
+		}
 		p.Line("%-8s %s  %s", r.Name, p.Paint(s, fmt.Sprintf("%-18s", r.Value)), r.Points)
 	}
 }
@@ -135,6 +139,6 @@ func (v Auxv) Text(p *Printer) {
 		if e.Text != "" {
 			text = fmt.Sprintf("  %q", e.Text)
 		}
-		p.Line("%-18s %v%s", e.Name, e.Value, text)
+		p.Line("%-20s %v%s", e.Name, e.Value, text)
 	}
 }

@@ -39,13 +39,22 @@ type Call struct {
 func (c Call) String() string {
 	var args []string
 	for _, a := range c.Args {
-		args = append(args, a.String())
+		args = append(args, value(a))
 	}
-	result := c.Result.String()
+	result := value(c.Result)
 	if c.Errno != "" {
 		result = "-1 " + c.Errno
 	}
 	return fmt.Sprintf("%s(%s) = %s", c.Name, strings.Join(args, ", "), result)
+}
+
+// value prints an argument or result: what may be an address as one, all else as
+// a number.
+func value(a Addr) string {
+	if n := int64(a); n > -4096 && n < 1<<16 {
+		return fmt.Sprint(n)
+	}
+	return a.String()
 }
 
 // Text prints the call.
@@ -100,15 +109,23 @@ type Context struct {
 func (c Context) Text(p *Printer) {
 	for _, r := range c.Regs {
 		if r.Changed {
-			p.Line("  %-4s %s  %s", r.Name, p.Paint(Changed, fmt.Sprintf("%-18s", r.Value)), r.Points)
+			p.Line("  %-6s %s", r.Name, p.Paint(Changed, r.Value.String())+gap(r.Points))
 		}
 	}
 	for i, line := range c.Code {
 		p.Line("%s %s", pick(i == 0, "►", " "), line)
 	}
 	for _, u := range c.Stack {
-		p.Line("  %v  %s  %s", u.Addr, strings.Join(u.Values, " "), p.Paint(Quiet, u.Symbol))
+		p.Line("  %v  %s%s", u.Addr, strings.Join(u.Values, " "), p.Paint(Quiet, gap(u.Symbol)))
 	}
+}
+
+// gap puts two blanks before a text that is not empty.
+func gap(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "  " + text
 }
 
 // Process is a row of ps.
