@@ -28,7 +28,7 @@ type Options struct {
 	Stdin   string
 	Cwd     string        // "": testdata
 	Sched   sentry.Sched  // of the guest
-	Window  uint64        // the guest's fault window in bytes; 0: 4 KiB
+	Auto    bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
 	Timeout time.Duration // 0: a minute
 }
 

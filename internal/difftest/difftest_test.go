@@ -1,8 +1,12 @@
 package difftest
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
+
+	"mmsh.dev/mmsh/sentry"
 )
 
 func TestMain(m *testing.M) {
@@ -23,22 +27,95 @@ func TestDifferentialPrograms(t *testing.T) {
 		{"bare", []string{"-static", "-nostdlib"}, nil},
 		{"malloc", []string{"-static"}, nil},
 		{"malloc", []string{"-static-pie"}, nil},
+		{"maps", []string{"-static-pie"}, nil},
+		{"faults", []string{"-static-pie"}, nil},
 	} {
-		t.Run(c.name+c.flags[0], func(t *testing.T) {
+		t.Run(c.name+strings.Join(c.flags, ""), func(t *testing.T) {
 			Compare(t, Build(t, c.name, c.flags...), Options{Args: c.args}, Inodes, KernelPages)
 		})
 	}
 }
 
-// TestDifferentialCalls plays every call with what is right, wrong and hostile.
+// calls are the guests that play the table: every call with what is right, wrong
+// and hostile.
+var calls = []string{
+	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss",
+	"files", "fds", "poll",
+	"fork", "signals", "faults", "futex", "identity", "time",
+}
+
 func TestDifferentialCalls(t *testing.T) {
-	for _, name := range []string{
-		"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss",
-		"files", "fds", "poll",
-		"fork", "signals", "faults", "futex", "identity", "time",
-	} {
+	for _, name := range calls {
 		t.Run(name, func(t *testing.T) {
 			Compare(t, Build(t, name, "-static"), Options{}, Inodes, KernelPages)
 		})
+	}
+}
+
+// TestDifferentialAuto: a larger fault window changes how much is resident, and
+// nothing else; neither does running all tasks at once.
+func TestDifferentialAuto(t *testing.T) {
+	resident := map[string]bool{"rss": true, "advise": true} // they print what is resident
+	for _, name := range calls {
+		if resident[name] {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			Compare(t, Build(t, name, "-static"), Options{Auto: true, Sched: sentry.SchedFree}, Inodes, KernelPages)
+		})
+	}
+}
+
+// TestDifferentialBusybox runs Debian's busybox-static: a program that we did not
+// write, as far as it goes without starting others.
+func TestDifferentialBusybox(t *testing.T) {
+	const busybox = "/bin/busybox"
+	poem, err := os.ReadFile("testdata/data/poem.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"", "true", "false", "nosuchapplet", "echo a b", "printf %s-%d\\n x 7", "seq 1 5", "cat data/poem.txt", "cat data/none", "cat -", "wc data/poem.txt",
+		"head -n 2 data/poem.txt", "tail -n 1 data/poem.txt", "sort data/poem.txt", "sort -r -k 2", "uniq -c", "grep -n a.page data/poem.txt", "grep none data/poem.txt",
+		"sed -e s/is/was/g data/poem.txt", "tr a-z A-Z", "cut -d _ -f 1", "rev data/poem.txt", "nl data/poem.txt", "od -c data/poem.txt", "hexdump -C data/poem.txt",
+		"md5sum data/poem.txt data/hole", "sha256sum data/poem.txt", "sha512sum", "cksum data/poem.txt", "base64 data/poem.txt", "ls data", "ls -s data", "ls -ln /nowhere",
+		"find data -name poem*", "stat data/poem.txt", "readlink data/link", "readlink -f data/link", "realpath data/link", "basename /a/b.c .c", "dirname /a/b",
+		"expr 6 * 7", "test -d data", "test -f data", "pwd", "id", "whoami", "env", "uname -s", "hostname", "arch", "nproc", "sleep 0.01", "date -u -d @1000000000",
+		"cal 9 1752", "factor 1234567890", "dd if=data/poem.txt bs=7 count=3", "cmp data/poem.txt data/link", "diff data/poem.txt data/hole", "split -n", "tee",
+		"mkdir data", "rm data/none", "which busybox", "yes --help", "awk {print(NR,$2)} data/poem.txt", "dc 6 7 * p", "du data/poem.txt", "fold -w 10 data/poem.txt", "paste data/poem.txt data/poem.txt",
+	} {
+		t.Run(line, func(t *testing.T) {
+			Compare(t, busybox, Options{Args: strings.Fields(line), Stdin: string(poem)})
+		})
+	}
+	for _, script := range []string{
+		"echo $((6*7)); exit 5", "for i in 1 2 3; do echo $i; done | while read x; do echo got $x; done", "f() { echo in f $1; return 3; }; f a; echo $?",
+		"x=$(echo sub); echo $x; (exit 4); echo $?", "read a; echo $a; read b; echo $b", "trap 'echo trapped' USR1; kill -USR1 $$; echo after", "cd data; pwd; echo *",
+		"(echo child; kill -9 $BASHPID) & wait $!; echo $?", "(exit 3) & wait $!; echo $?", "case poem in p*) echo yes;; esac; ulimit -s; umask", "nosuchprogram",
+	} {
+		t.Run("sh "+script, func(t *testing.T) {
+			Compare(t, busybox, Options{Args: []string{"sh", "-c", script}, Stdin: string(poem)})
+		})
+	}
+}
+
+// TestHostile: a guest makes calls at random, with numbers that are wrong in every
+// way. It is not run natively. Nothing it does may break the sandbox: no panic, no
+// hang, no page or stub left.
+func TestHostile(t *testing.T) {
+	for _, seed := range []string{"1", "2", "3", "4"} {
+		for _, sched := range []sentry.Sched{sentry.SchedDet, sentry.SchedFree} {
+			t.Run(fmt.Sprintf("seed %s sched %d", seed, sched), func(t *testing.T) {
+				r := Run(t, Build(t, "hostile", "-static"), Options{Args: []string{seed}, Sched: sched})
+				if r.Status != "exit 0" || r.Stdout != "survived\n" {
+					t.Errorf("the guest ended so:\n%v", r)
+				}
+				for _, note := range strings.Split(r.Notes, "\n") {
+					if note != "" && !strings.Contains(note, "unknown system call") {
+						t.Errorf("the kernel notes: %s", note)
+					}
+				}
+			})
+		}
 	}
 }

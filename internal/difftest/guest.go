@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pagecache"
 	"mmsh.dev/mmsh/mm/pgalloc"
@@ -68,7 +69,10 @@ func newWorld(o Options) (*world, error) {
 		return nil, err
 	}
 	window := &mm.FaultWindow{}
-	window.Set(max(o.Window, 4096))
+	window.Set(memmap.PageSize)
+	if o.Auto {
+		window.Set(mm.WindowAuto)
+	}
 	tree := vfs.NewTree(w.host)
 	tree.Mount("/dev", devfs.New())
 	w.kernel, err = sentry.New(sentry.Config{

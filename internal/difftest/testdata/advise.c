@@ -37,7 +37,7 @@ int main(void)
 {
 	if (open("/etc/passwd", O_RDONLY) != 3)
 		return 1;
-	static const int advices[] = {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, 5, 7, 11, 12, 13, 14, 15, 16, 17, 19, 20, 22, 23, 24, 26, 99, 104, 1000, -1};
+	static const int advices[] = {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, 5, 7, MADV_FREE, 11, 12, 13, 14, 15, 16, 17, 19, 20, 22, 23, 24, 26, 99, 104, 1000, -1};
 	static const unsigned long addrs[] = {PLACE, PLACE + 1, PLACE + 2 * PAGE, PLACE + 4 * PAGE, PLACE + 5 * PAGE, PLACE + 7 * PAGE, PLACE + 20 * PAGE, 0x7ffffffff000, -PAGE};
 	static const unsigned long lens[] = {0, 1, PAGE, 3 * PAGE, 8 * PAGE, -PAGE, -1UL};
 	for (int v = 0; v < N(advices); v++)

@@ -1,5 +1,6 @@
 // Descriptors: duplicates, pipes, flags, limits.
 #include "guest.h"
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 
@@ -101,6 +102,47 @@ int main(void)
 	CALL(dup2, 0, 6);
 	CALL(dup2, 0, 5);
 	CALL(fcntl, 0, F_DUPFD, 6);
+	// More than fits into any buffer, in pieces.
+	static char big[5 << 20];
+	struct iovec many[3] = {{big, 1 << 20}, {big + (1 << 20) + 3, 2 << 20}, {big + (4 << 20), 1 << 20}};
+	int null = open("/dev/null", O_WRONLY), zero = open("/dev/zero", O_RDONLY);
+	memset(big, 'z', sizeof big);
+	CALL(read, zero, big, 5 << 20);
+	memset(big, 'z', sizeof big);
+	CALL(readv, zero, many, 3);
+	printf("%d %d %d %d %d\n", big[0], big[1 << 20], big[(1 << 20) + 3], big[(3 << 20) + 3], big[(4 << 20) + 9]);
+	CALL(write, null, big, 5 << 20);
+	CALL(writev, null, many, 3);
+	CALL(getrandom, big, 5 << 20, 0);
+	munmap((void *)((unsigned long)(big + (3 << 20)) & -PAGE), PAGE);
+	CALL(readv, zero, many, 3);
+	CALL(getrandom, big, 5 << 20, 0);
+	// One file to another.
+	long at = 3;
+	int poem = open("data/poem.txt", O_RDONLY);
+	CALL(sendfile, null, poem, &at, 10);
+	printf("at %ld\n", at);
+	CALL(sendfile, null, poem, 0, 10);
+	CALL(lseek, poem, 0, 1);
+	CALL(sendfile, null, poem, 0, 1000);
+	CALL(lseek, poem, 0, 1);
+	CALL(sendfile, null, poem, 0, 1000);
+	at = -1;
+	CALL(sendfile, null, poem, &at, 10);
+	CALL(sendfile, null, poem, 0, -1);
+	CALL(sendfile, null, poem, 8, 10);
+	CALL(sendfile, poem, poem, 0, 10);
+	CALL(sendfile, null, null, 0, 10);
+	CALL(sendfile, null, 99, 0, 10);
+	CALL(sendfile, 99, poem, 0, 10);
+	int nb = 1;
+	CALL(ioctl, null, FIONBIO, &nb);
+	CALL(fcntl, null, F_GETFL);
+	nb = 0;
+	CALL(ioctl, null, FIONBIO, &nb);
+	CALL(fcntl, null, F_GETFL);
+	CALL(ioctl, null, FIONBIO, 8);
+	close(null), close(zero), close(poem);
 	// A pipe that blocks, both ways.
 	l.rlim_cur = 1024;
 	CALL(setrlimit, RLIMIT_NOFILE, &l);

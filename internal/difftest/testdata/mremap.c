@@ -46,7 +46,7 @@ int main(void)
 		return 1;
 	static const unsigned long old[] = {PLACE, PLACE + PAGE, PLACE + 1, PLACE + 2 * PAGE, PLACE + 6 * PAGE, PLACE + 8 * PAGE, PLACE + 12 * PAGE, 0x7ffffffff000};
 	static const unsigned long sizes[] = {0, 1, PAGE, 2 * PAGE, 4 * PAGE, 5 * PAGE, 12 * PAGE, -PAGE, -1UL};
-	static const unsigned long news[] = {PLACE + 32 * PAGE, PLACE, PLACE + PAGE, PLACE + 32 * PAGE + 1, 0x7ffffffff000, 0};
+	static const unsigned long news[] = {PLACE + 32 * PAGE, PLACE, PLACE + PAGE, PLACE + 32 * PAGE + 1, 0x7ffffffff000};
 	static const unsigned long flags[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
 	for (int f = 0; f < N(flags); f++)
 		for (int o = 0; o < N(old); o++)

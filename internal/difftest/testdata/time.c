@@ -12,9 +12,10 @@ static long ns(struct timespec *t) { return t->tv_sec * 1000000000 + t->tv_nsec;
 
 int main(void)
 {
-	struct timespec a, b, t, left = {7, 7};
+	struct timespec a = {0}, b = {0}, t, left = {7, 7};
 	struct timeval tv;
 	for (int id = -3; id < 16; id++) {
+		memset(&a, 0, sizeof a);
 		printf("clock %d: %s", id, outcome(NR(clock_gettime, id, &a)));
 		printf(" %s", outcome(NR(clock_gettime, id, &b)));
 		printf(" monotone %d", ns(&b) >= ns(&a));
