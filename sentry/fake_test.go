@@ -267,13 +267,12 @@ const (
 // world is a kernel over fakes, with what its guests told.
 type world struct {
 	*Kernel
-	t      *testing.T
-	fake   *fakePlatform
-	mem    *pgalloc.MemoryFile
-	mu     sync.Mutex
-	log    []string
-	gates  [8]chan struct{} // what nrBlock waits for and nrWake closes
-	values map[string]uint64
+	t     *testing.T
+	fake  *fakePlatform
+	mem   *pgalloc.MemoryFile
+	mu    sync.Mutex
+	log   []string
+	gates [8]chan struct{} // what nrBlock waits for and nrWake closes
 }
 
 func (w *world) say(format string, args ...any) {

@@ -67,7 +67,7 @@ func (t *Task) tellIDs(child *Process, o CloneOptions) {
 // Fork makes a copy of t's process that stands where t stands; the world is held.
 func (t *Task) Fork(h *Hold) (*Process, error) {
 	var p *Process
-	err := t.command(func() error {
+	err := t.asPerson(func() error {
 		child, err := t.fork(func(*Task) {})
 		if err != nil {
 			return err

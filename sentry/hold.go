@@ -67,6 +67,15 @@ func (t *Task) command(f func() error) error {
 	return c.err
 }
 
+// asPerson is command for what a person asks of t.
+func (t *Task) asPerson(f func() error) error {
+	return t.command(func() error {
+		t.asker = memmap.ByShell
+		defer func() { t.asker = memmap.ByGuest }()
+		return f()
+	})
+}
+
 // obey runs c; t is parked.
 func (t *Task) obey(c *command) {
 	t.inCommand = true

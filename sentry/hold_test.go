@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/platform"
 )
 
@@ -195,6 +196,9 @@ func TestCallAndForkByTheShell(t *testing.T) {
 	p, err := task.Fork(h)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if by := task.actor.Origin.By; by != memmap.ByShell || task.Actor("x").Origin.By != memmap.ByGuest {
+		t.Errorf("the fork was asked for by %v", by)
 	}
 	c := p.Tasks()[0]
 	if state, _ := c.State(); state != Runnable || *c.Regs() != *task.Regs() || p.PPID() != task.Process().PID() {

@@ -206,7 +206,7 @@ func (k *Kernel) dropKept() {
 // Call makes system call nr as t would, on t's tracing thread; the world is held.
 // Blocking calls return their Restart error at once. For the shell's `call`.
 func (t *Task) Call(h *Hold, nr uint64, a Args) (v uintptr, err error) {
-	err = t.command(func() error {
+	err = t.asPerson(func() error {
 		if nr >= uint64(len(t.k.cfg.Calls)) || t.k.cfg.Calls[nr].Fn == nil {
 			return fmt.Errorf("%s: %w: this call is not known", t.k.callName(nr), unix.ENOSYS)
 		}

@@ -36,9 +36,10 @@ type Task struct {
 	cr2       uint64
 	clearTID  memmap.Addr
 	robust    memmap.Addr
-	inCommand bool     // a command runs: nothing may block or stop
-	lifted    []lifted // traps that are off until an instruction has run
-	panicked  string   // what the run loop panicked with
+	asker     memmap.Asker // who makes its calls: the guest, or a person (Call, Fork)
+	inCommand bool         // a command runs: nothing may block or stop
+	lifted    []lifted     // traps that are off until an instruction has run
+	panicked  string       // what the run loop panicked with
 
 	attn    atomic.Uint32 // attn bits
 	inGuest atomic.Bool   // ctx runs guest code
@@ -75,6 +76,7 @@ func newTask(p *Process, tid int32, m *mm.MemoryManager) *Task {
 		wake:     make(chan struct{}, 1),
 		commands: make(chan *command),
 		done:     make(chan struct{}),
+		asker:    memmap.ByGuest,
 	}
 	t.call.Store(noCall)
 	return t
@@ -106,8 +108,8 @@ func (t *Task) Dead() bool {
 }
 
 // Actor returns the task as who asks the engine for op, with the current program
-// counter. The value is the task's own and is overwritten by the next Actor.
-func (t *Task) Actor(op string) *mm.Actor { return t.actorBy(memmap.ByGuest, op) }
+// counter; in a shell's Call or Fork the person is who asks. The value is the task's own and is overwritten by the next Actor.
+func (t *Task) Actor(op string) *mm.Actor { return t.actorBy(t.asker, op) }
 
 func (t *Task) actorBy(who memmap.Asker, op string) *mm.Actor {
 	l := &t.p.limits

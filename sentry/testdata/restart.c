@@ -47,14 +47,17 @@ static void show(const char *what, long r) {
 	count = 0;
 }
 
-static void *reader(int *fds) { return fds; }
+// The SIGCHLD of a stop or a continuation may come after waitpid knows of it.
+static void come(void) {
+	while (!count)
+		usleep(1000);
+}
 
 int main(void) {
 	setvbuf(stdout, 0, _IONBF, 0);
 	char c;
 	int fds[2], status;
 	pipe(fds);
-	(void)reader;
 
 	catch(SIGALRM, 0);
 	alarm_in(20);
@@ -106,14 +109,17 @@ int main(void) {
 			pause();
 	kill(child, SIGSTOP);
 	r = waitpid(child, &status, WUNTRACED) == child;
+	come();
 	show("stopped", r);
 	printf("status %x code %d status %d\n", status, last_code, last_status);
 	kill(child, SIGCONT);
 	r = waitpid(child, &status, WCONTINUED) == child;
+	come();
 	show("continued", r);
 	printf("status %x code %d status %d\n", status, last_code, last_status);
 	kill(child, SIGKILL);
 	r = waitpid(child, &status, 0) == child;
+	come();
 	show("killed", r);
 	printf("status %x code %d status %d\n", status, last_code, last_status);
 	child = fork();
@@ -122,6 +128,7 @@ int main(void) {
 	r = waitid(P_PID, child, &info, WEXITED | WNOWAIT);
 	printf("waitid %ld pid %d code %d status %d\n", r, info.si_pid == child, info.si_code, info.si_status);
 	r = waitpid(-1, &status, 0) == child;
+	come();
 	show("exited", r);
 	printf("status %x code %d status %d\n", status, last_code, last_status);
 

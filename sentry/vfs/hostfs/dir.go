@@ -15,6 +15,7 @@ import (
 // dir is a directory of the host, open for reading. The host's offsets are the
 // numbers of its entries.
 type dir struct {
+	fs *FS
 	fd int
 
 	mu sync.Mutex // the host's offset
@@ -24,7 +25,7 @@ func (d *dir) Stat() (unix.Stat_t, error)        { return stat(d.fd) }
 func (d *dir) Seekable() bool                    { return true }
 func (d *dir) PRead([]byte, int64) (int, error)  { return 0, unix.EISDIR }
 func (d *dir) PWrite([]byte, int64) (int, error) { return 0, unix.EISDIR }
-func (d *dir) Release() error                    { return unix.Close(d.fd) }
+func (d *dir) Release() error                    { return d.fs.fds.close(d.fd) }
 
 // ReadDir implements vfs.Dir: one buffer of entries a call.
 func (d *dir) ReadDir(from int64) ([]vfs.Dirent, error) {

@@ -22,14 +22,14 @@ type file struct {
 func openFile(fs *FS, fd int, name string) (vfs.File, error) {
 	st, err := stat(fd)
 	if err != nil {
-		_ = unix.Close(fd)
+		_ = fs.fds.close(fd)
 		return nil, err
 	}
-	pages := fs.cache.Open(keyOf(&st), backing(fd))
+	pages := fs.cache.Open(keyOf(&st), backing{fs, fd})
 	return &file{pagecache.NewHandle(pages, name), fs}, nil
 }
 
-func (f *file) fd() int { return int(f.File().Backing().(backing)) }
+func (f *file) fd() int { return f.File().Backing().(backing).fd }
 
 func (f *file) Stat() (unix.Stat_t, error) { return stat(f.fd()) }
 func (f *file) Seekable() bool             { return true }
@@ -59,12 +59,15 @@ func (f *file) Reopen(flags int) (vfs.File, error) {
 }
 
 // backing is a host descriptor as a pagecache.Backing.
-type backing int
+type backing struct {
+	fs *FS
+	fd int
+}
 
-func (b backing) Close() error { return unix.Close(int(b)) }
+func (b backing) Close() error { return b.fs.fds.close(b.fd) }
 
 func (b backing) Size() (uint64, error) {
-	st, err := stat(int(b))
+	st, err := stat(b.fd)
 	return uint64(st.Size), err
 }
 
@@ -89,7 +92,7 @@ func (b backing) ReadToBlocksAt(dsts safemem.Seq, off uint64) (uint64, error) {
 // read is pread64 once, over signals.
 func (b backing) read(p []byte, off uint64) (int, error) {
 	for {
-		n, err := unix.Pread(int(b), p, int64(off))
+		n, err := unix.Pread(b.fd, p, int64(off))
 		if err != unix.EINTR {
 			return max(n, 0), err
 		}

@@ -20,6 +20,7 @@ import (
 type FS struct {
 	root  int // O_PATH
 	cache *pagecache.Cache
+	fds   *budget
 }
 
 // New returns the host's directory dir as a file system whose files are mapped
@@ -29,14 +30,18 @@ func New(dir string, cache *pagecache.Cache) (*FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("root directory %s: %w", dir, err)
 	}
-	fs := &FS{root, cache}
+	fds, err := newBudget()
+	if err != nil {
+		_ = unix.Close(root)
+		return nil, fmt.Errorf("RLIMIT_NOFILE: %w", err)
+	}
+	fs := &FS{root, cache, fds}
 	fd, err := fs.handle("")
 	if err != nil {
 		_ = unix.Close(root)
 		return nil, fmt.Errorf("root directory %s: openat2: %w", dir, err)
 	}
-	_ = unix.Close(fd)
-	return fs, nil
+	return fs, fds.close(fd)
 }
 
 // Close gives the root's handle back. Open files stay.
@@ -64,12 +69,7 @@ func (fs *FS) handle(path string) (int, error) {
 		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	for {
-		fd, err := unix.Openat2(fs.root, path, &how)
-		if err != unix.EINTR && err != unix.EAGAIN {
-			return fd, err
-		}
-	}
+	return fs.fds.open(func() (int, error) { return unix.Openat2(fs.root, path, &how) })
 }
 
 // firstLink returns the first symbolic link on path, and what of path is behind it.

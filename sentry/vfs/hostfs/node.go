@@ -18,7 +18,7 @@ type node struct {
 }
 
 func (n *node) Stat() (unix.Stat_t, error) { return stat(n.fd) }
-func (n *node) Close()                     { _ = unix.Close(n.fd) }
+func (n *node) Close()                     { _ = n.fs.fds.close(n.fd) }
 
 func (n *node) Readlink() (string, error) {
 	buf := make([]byte, unix.PathMax)
@@ -60,7 +60,7 @@ func (n *node) openDir() (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &dir{fd: fd}, nil
+	return &dir{fs: n.fs, fd: fd}, nil
 }
 
 func (n *node) openFile(flags int) (vfs.File, error) {
@@ -93,15 +93,14 @@ func (n *node) mayRead() error {
 // reopen opens for reading what the handle leads to, whatever its path leads to
 // by now.
 func (n *node) reopen(flags int) (int, error) {
-	for {
-		fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(n.fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
-		if err == unix.ENOENT {
-			return -1, fmt.Errorf("%w: mmsh needs the host's /proc", unix.EIO)
-		}
-		if err != unix.EINTR {
-			return fd, err
-		}
+	path := "/proc/self/fd/" + strconv.Itoa(n.fd)
+	fd, err := n.fs.fds.open(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
+	})
+	if err == unix.ENOENT {
+		return -1, fmt.Errorf("%w: mmsh needs the host's /proc", unix.EIO)
 	}
+	return fd, err
 }
 
 func stat(fd int) (unix.Stat_t, error) {

@@ -301,3 +301,40 @@ func TestTheHostsProcIsNotShown(t *testing.T) {
 		t.Errorf("root is %q", text)
 	}
 }
+
+// Guests can have many files open, but not all that the host allows mmsh.
+func TestDescriptorsOfTheHostAreKept(t *testing.T) {
+	w := newWorld(t)
+	w.file(t, "f", "")
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: 400, Max: old.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	c := hostRoot(t, w)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	var open []*vfs.Description
+	var err error
+	for err == nil && len(open) < 1000 {
+		var d *vfs.Description
+		if d, err = c.Open(vfs.Where{Path: "/"}, unix.O_DIRECTORY, 0); err == nil {
+			open = append(open, d)
+		}
+	}
+	if errnoOf(t, err) != unix.ENFILE || len(open) < 290 || len(open) > 300 {
+		t.Errorf("%d directories are open, %v", len(open), err)
+	}
+	for _, d := range open {
+		_ = d.DecRef()
+	}
+	if d, err := c.Open(vfs.Where{Path: "/"}, unix.O_DIRECTORY, 0); err != nil {
+		t.Errorf("after all were closed: %v", err)
+	} else {
+		_ = d.DecRef()
+	}
+}
