@@ -15,6 +15,10 @@ import (
 
 // File is a file's pages. It is counted: opens and identities are its users. It
 // implements memmap.Mappable.
+//
+// What is cached stays as it was read. If somebody else changes the file meanwhile,
+// its users see cached pages as they were and the others as they are; who opens it
+// then has another File (see Key) and sees all as it is.
 type File struct {
 	cache   *Cache
 	key     Key
