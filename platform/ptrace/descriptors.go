@@ -70,7 +70,7 @@ func (z *zygote) fd(fd int) (int, error) {
 	if err != nil || ok {
 		return p.theirs, err
 	}
-	err = z.hold(func(t *tracee) error {
+	err = z.work(func(t *tracee) error {
 		if p, ok, err = z.fds.find(fd); err != nil || ok {
 			return err // somebody else was faster
 		}

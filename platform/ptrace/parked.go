@@ -46,8 +46,8 @@ func (k *parked) hold(f func(t *tracee) error) error {
 	defer k.mu.Unlock()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if !k.alive() {
-		return fmt.Errorf("%w: stub %d was killed", platform.ErrDied, k.t.pid)
+	if err := k.checkAlive(); err != nil {
+		return err
 	}
 	k.place.follow(&k.follower, currentCPU())
 	k.t.owner = unix.Gettid()
@@ -74,6 +74,14 @@ func (t *tracee) park() error {
 
 // alive reports whether the stub has not ended.
 func (k *parked) alive() bool { return unix.PidfdSendSignal(k.pidfd, 0, nil, 0) == nil }
+
+// checkAlive returns ErrDied, wrapped, if the stub has ended.
+func (k *parked) checkAlive() error {
+	if !k.alive() {
+		return fmt.Errorf("%w: stub %d was killed", platform.ErrDied, k.t.pid)
+	}
+	return nil
+}
 
 // end kills the stub and waits until it, and what only it had, is gone. It cannot
 // be held any more.

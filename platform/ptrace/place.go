@@ -1,9 +1,7 @@
 package ptrace
 
 import (
-	"os"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,12 +14,15 @@ import (
 // a turn is a switch; on two it is a wake-up of an idle CPU, which costs ten times
 // as much. So while a guest stops often, it and its tracing thread are kept on
 // one CPU. A guest that computes for a while is let go where the host likes, and
-// two that compete for one CPU while another has none are parted.
+// two that compete for one CPU while another has none are parted. But guests of
+// which never two run at a time take turns as well, and so do all the other
+// threads of ours that pass the turn on: they are brought together (crowd.go).
 
 // How the watcher judges.
 const (
 	lookEvery = 5 * time.Millisecond
 	restAfter = 40 // looks at which nothing moved
+	alone     = 2  // looks in a row at which at most one guest ran
 	quickStop = time.Millisecond
 	burst     = 3 // quick stops in a row
 )
@@ -34,8 +35,11 @@ type placer struct {
 	allowed unix.CPUSet
 	many    bool // more than one is allowed
 
-	mu     sync.Mutex
-	pairs  map[*pair]struct{}
+	mu    sync.Mutex
+	pairs map[*pair]struct{}
+	turns int // looks in a row at which at most one guest ran, and some had
+	crowd int // where all our threads are bound, or anyCPU
+
 	awake  atomic.Bool // a watcher runs
 	closed atomic.Bool
 }
@@ -43,7 +47,7 @@ type placer struct {
 // pair is a tracing thread and its tracee.
 type pair struct {
 	p            *placer
-	thread, stub int
+	thread, stub int // stub is 0 until there is one
 
 	// turns is odd while the guest runs. Every stop and every start counts.
 	turns atomic.Uint64
@@ -56,47 +60,45 @@ type pair struct {
 }
 
 func newPlacer() *placer {
-	p := &placer{pairs: map[*pair]struct{}{}, allowed: allowedCPUs()}
+	p := &placer{pairs: map[*pair]struct{}{}, allowed: allowedCPUs(), crowd: anyCPU}
 	p.many = p.allowed.Count() > 1
 	// Said explicitly, the number no longer follows the affinity of whatever thread
 	// the runtime looks at.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	runtime.GOMAXPROCS(parallel())
 	return p
 }
 
-// allowedCPUs returns the CPUs that any thread of ours may run on: the calling one
-// may be bound, by another platform. If the host does not say, it is empty, and
-// nothing is ever bound.
-func allowedCPUs() unix.CPUSet {
-	var all unix.CPUSet
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return all
-	}
-	for _, thread := range threads {
-		var set unix.CPUSet
-		tid, err := strconv.Atoi(thread.Name())
-		if err != nil || unix.SchedGetaffinity(tid, &set) != nil {
-			continue // it has ended
-		}
-		for i := range all {
-			all[i] |= set[i]
-		}
-	}
-	return all
+// close lets everything run anywhere.
+func (p *placer) close() {
+	p.closed.Store(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.disperse()
 }
 
-func (p *placer) close() { p.closed.Store(true) }
-
-// join binds the calling thread and its new tracee stub together.
-func (p *placer) join(stub int) *pair {
-	pr := &pair{p: p, thread: unix.Gettid(), stub: stub}
+// join binds the calling thread, which is about to have a tracee, to cpu, or to
+// where it is if that is anyCPU.
+func (p *placer) join(cpu int) *pair {
+	pr := &pair{p: p, thread: unix.Gettid()}
 	pr.cpu.Store(anyCPU)
+	if cpu == anyCPU {
+		cpu = currentCPU()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pairs[pr] = struct{}{}
-	p.bind(pr, currentCPU())
+	p.bind(pr, cpu)
 	return pr
+}
+
+// adopt makes stub pr's tracee.
+func (p *placer) adopt(pr *pair, stub int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pr.stub = stub
+	if cpu := int(pr.cpu.Load()); cpu != anyCPU {
+		p.bind(pr, cpu)
+	}
 }
 
 // leave lets the thread run anywhere again; the stub is gone.
@@ -153,7 +155,7 @@ func (p *placer) bind(pr *pair, cpu int) {
 	}
 	var one unix.CPUSet
 	one.Set(cpu)
-	if setAffinity(pr.thread, &one) && setAffinity(pr.stub, &one) {
+	if setAffinity(pr.thread, &one) && (pr.stub == 0 || setAffinity(pr.stub, &one)) {
 		pr.cpu.Store(int32(cpu))
 	}
 }
@@ -166,7 +168,9 @@ func (p *placer) free(pr *pair) {
 		return
 	}
 	setAffinity(pr.thread, &p.allowed)
-	setAffinity(pr.stub, &p.allowed)
+	if pr.stub != 0 {
+		setAffinity(pr.stub, &p.allowed)
+	}
 }
 
 // wake starts a watcher if there is none.
@@ -191,6 +195,7 @@ func (p *placer) watch() {
 		if still++; still < restAfter {
 			continue
 		}
+		p.rest()
 		p.awake.Store(false)
 		// A pair that started before it could see that has not woken anybody.
 		if !p.look() || !p.awake.CompareAndSwap(false, true) {
@@ -199,26 +204,61 @@ func (p *placer) watch() {
 	}
 }
 
-// look frees the pairs whose guests have run since the last look without a stop,
-// parts those that compete, and reports whether any bound pair has moved.
-func (p *placer) look() (moved bool) {
+// rest is what is done when nothing moves.
+func (p *placer) rest() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	busy := map[int][]*pair{}
+	p.turns = 0
+	p.disperse()
+}
+
+// look frees the pairs whose guests have run since the last look without a stop,
+// parts those that compete, unites those that take turns, and reports whether
+// any bound pair has moved.
+func (p *placer) look() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return false
+	}
+	var moved []*pair
+	busy := map[int][]*pair{} // the running, by CPU
+	running := 0
 	for pr := range p.pairs {
 		turns, cpu := pr.turns.Load(), int(pr.cpu.Load())
-		long := turns == pr.seen
+		runs, still := turns&1 == 1, turns == pr.seen
 		pr.seen = turns
-		switch {
-		case cpu == anyCPU || turns&1 == 0 && long:
-			continue
-		case turns&1 == 1 && long:
-			p.free(pr)
-		case turns&1 == 1:
-			busy[cpu] = append(busy[cpu], pr)
+		if runs {
+			running++
 		}
-		moved = true
+		switch {
+		case runs && still:
+			p.free(pr)
+			running++ // it has the CPU for longer than a turn
+		case cpu != anyCPU && !still:
+			moved = append(moved, pr)
+			if runs {
+				busy[cpu] = append(busy[cpu], pr)
+			}
+		}
 	}
+	switch {
+	case running > 1:
+		p.turns = 0
+		p.disperse()
+		p.part(busy)
+	case len(moved) > 0:
+		if p.turns++; p.turns >= alone {
+			p.unite(moved)
+		}
+	}
+	return len(moved) > 0
+}
+
+// part sends all but one of the pairs that run on one CPU to CPUs without any.
+//
+// Preconditions: p.mu is held.
+func (p *placer) part(busy map[int][]*pair) {
 	for _, pairs := range busy {
 		for _, pr := range pairs[1:] {
 			if cpu := p.idle(busy); cpu != anyCPU {
@@ -227,7 +267,6 @@ func (p *placer) look() (moved bool) {
 			}
 		}
 	}
-	return moved
 }
 
 // idle returns an allowed CPU that is not in busy.

@@ -40,7 +40,8 @@ func (pr *pair) expectBound(t *testing.T, bound bool) {
 func TestAGuestThatComputesIsLetGoAndOneThatStopsOftenIsBound(t *testing.T) {
 	g := newGuest(t, testPlatform(t))
 	p := quietPlacer()
-	pr := p.join(g.HostTID())
+	pr := p.join(anyCPU)
+	p.adopt(pr, g.HostTID())
 	pr.expectBound(t, true)
 
 	pr.start()
@@ -67,10 +68,47 @@ func TestAGuestThatComputesIsLetGoAndOneThatStopsOftenIsBound(t *testing.T) {
 	}
 }
 
+func TestGuestsThatTakeTurnsShareOneCPUWithAllOfUs(t *testing.T) {
+	g := newGuest(t, testPlatform(t))
+	p := quietPlacer()
+	pr := p.join(anyCPU)
+	p.adopt(pr, g.HostTID())
+	defer p.leave(pr)
+	crowd := func() (bound, free int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, tid := range threads() {
+			var set unix.CPUSet
+			if err := unix.SchedGetaffinity(tid, &set); err == nil && set.Count() == 1 {
+				bound++
+			} else if err == nil {
+				free++
+			}
+		}
+		return bound, free
+	}
+	for range alone {
+		pr.start()
+		pr.stop()
+		p.look()
+	}
+	if _, free := crowd(); p.many && (free > 0 || runtime.GOMAXPROCS(0) != 1) {
+		t.Errorf("%d threads are free, %d may run Go code, after %d looks", free, runtime.GOMAXPROCS(0), alone)
+	}
+	pr.start() // and goes on
+	p.look()
+	p.look()
+	if bound, _ := crowd(); p.many && (bound > 0 || runtime.GOMAXPROCS(0) != parallel()) {
+		t.Errorf("%d threads are bound though a guest computes", bound)
+	}
+	pr.stop()
+}
+
 func TestGuestsThatCompeteAreParted(t *testing.T) {
 	g := newGuest(t, testPlatform(t))
 	p := quietPlacer()
-	one := p.join(g.HostTID())
+	one := p.join(anyCPU)
+	p.adopt(one, g.HostTID())
 	defer p.leave(one)
 	joined, done := make(chan *pair), make(chan struct{})
 	go func() { // another thread
@@ -79,7 +117,9 @@ func TestGuestsThatCompeteAreParted(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		joined <- p.join(c.HostTID())
+		pr := p.join(anyCPU)
+		p.adopt(pr, c.HostTID())
+		joined <- pr
 		<-done
 		c.Release()
 		close(joined)

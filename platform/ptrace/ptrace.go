@@ -20,8 +20,8 @@
 // what keeps a guest in, and lets no stub outlive us, in harden.go, filter.go
 // and namespaces.go.
 //
-// Locks, outer to inner: Platform.starting; AddressSpace.mu → parked.mu of the
-// zygote or a keeper → descriptors.mu, slotFile.mu, placer.mu, Platform.mu. None
+// Locks, outer to inner: Platform.starting; AddressSpace.mu → zygote.users → parked.mu
+// of the zygote or a keeper → descriptors.mu, slotFile.mu, placer.mu, Platform.mu. None
 // is taken on the way from a stop to Run's return, unless places change.
 package ptrace
 
@@ -89,7 +89,7 @@ func (p *Platform) livingZygote() (*zygote, error) {
 	p.starting.Lock()
 	defer p.starting.Unlock()
 	z := p.zygote.Load()
-	if z != nil && z.alive() {
+	if z != nil && z.use(z.checkAlive) == nil {
 		return z, nil
 	}
 	err := p.super.do(func() (err error) {
@@ -121,7 +121,7 @@ func (p *Platform) ForgetFD(fd int) {
 		return
 	}
 	// An error is a dead zygote: its descriptors are gone with it.
-	_ = z.hold(func(t *tracee) error { return z.forget(t, fd) })
+	_ = z.work(func(t *tracee) error { return z.forget(t, fd) })
 }
 
 // Stubs returns the host's numbers of the stubs that have not been released. For

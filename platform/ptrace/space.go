@@ -89,22 +89,35 @@ func (as *AddressSpace) newContext(from platform.Context) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Context{as: as}
-	if err := as.keeper.hold(func(t *tracee) error {
+	place := as.p.place
+	c := &Context{as: as, pair: place.join(home(from))}
+	clone := func(t *tracee) error {
 		c.tracee, _, err = as.zygote.spawn(t, cloneContext, as.keeper.nspid)
 		return err
-	}); err != nil {
+	}
+	if err := as.zygote.use(func() error { return as.keeper.hold(clone) }); err != nil {
+		place.leave(c.pair)
 		return nil, err
 	}
+	place.adopt(c.pair, c.pid)
 	if err := c.start(xstate); err != nil {
 		c.end()
+		place.leave(c.pair)
 		return nil, err
 	}
-	c.pair = as.p.place.join(c.pid)
 	as.p.mu.Lock()
 	defer as.p.mu.Unlock()
 	as.p.contexts[c.tracee] = struct{}{}
 	return c, nil
+}
+
+// home returns the CPU on which from's thread and guest are: a child starts there,
+// as the one often waits for the other. If both run, the watcher parts them.
+func home(from platform.Context) int {
+	if c, ok := from.(*Context); ok {
+		return int(c.pair.cpu.Load())
+	}
+	return anyCPU
 }
 
 // Release implements platform.AddressSpace.

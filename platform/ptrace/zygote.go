@@ -3,6 +3,7 @@ package ptrace
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,25 @@ type zygote struct {
 	fds     descriptors
 	slotsFD int // the slots' file, as the stubs know it
 	ns      namespaces
+
+	// users is held for reading by whoever uses the fields above.
+	users  sync.RWMutex
+	closed bool
+}
+
+// use calls f, while which the zygote is not closed. The zygote may be dead.
+func (z *zygote) use(f func() error) error {
+	z.users.RLock()
+	defer z.users.RUnlock()
+	if z.closed {
+		return fmt.Errorf("%w: the zygote was killed", platform.ErrDied)
+	}
+	return f()
+}
+
+// work calls f with the zygote held.
+func (z *zygote) work(f func(t *tracee) error) error {
+	return z.use(func() error { return z.hold(f) })
 }
 
 // newZygote makes a zygote with the first of isolations that the host allows. To be
@@ -120,6 +140,9 @@ func (z *zygote) exec(socket int, flags uintptr) error {
 // it returns waits for that; it need not be called, but if so, when all stubs
 // have been waited for by their tracers.
 func (z *zygote) close(slots *slotFile) (wait func()) {
+	z.users.Lock()
+	defer z.users.Unlock()
+	z.closed = true
 	if z.parked != nil {
 		z.end()
 	}
@@ -159,7 +182,7 @@ func (z *zygote) spawn(t *tracee, flags uint32, self int) (child *tracee, nspid 
 
 // newKeeper makes a keeper, which sees a as its request slots.
 func (z *zygote) newKeeper(a area) (k *parked, err error) {
-	err = z.hold(func(t *tracee) error {
+	err = z.work(func(t *tracee) error {
 		child, nspid, err := z.spawn(t, cloneSpace, z.nspid)
 		if err != nil {
 			return err
