@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -219,4 +220,51 @@ func mustReadlink(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return target
+}
+
+// TestHoldsDuringAForkStorm: a world that forks and ends all the time can be held,
+// looked at and gone on with, by several at once, and gets done.
+func TestHoldsDuringAForkStorm(t *testing.T) {
+	program := compile(t, "storm")
+	for _, s := range []sentry.Sched{sentry.SchedDet, sentry.SchedFree} {
+		w := newRealWorld(t, sentry.Config{Sched: s})
+		task, h := w.load(program, "10")
+		h.Release()
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for range 100 {
+					h := w.Hold("storm")
+					for _, p := range w.Processes() {
+						for _, member := range p.Tasks() {
+							if err := h.Do(member, func(c platform.Context) { _, _ = c.FPState() }); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+					h.Release()
+				}
+			})
+		}
+		wg.Wait()
+		w.wait(task)
+		if _, status := task.Process().State(); status != 0 {
+			t.Errorf("sched %d: status %#x", s, status)
+		}
+	}
+}
+
+// TestShutdownInAForkStorm: nothing survives it.
+func TestShutdownInAForkStorm(t *testing.T) {
+	program := compile(t, "storm")
+	w := newRealWorld(t, sentry.Config{Sched: sentry.SchedFree, KeepDead: true})
+	_, h := w.load(program, "1000000")
+	h.Release()
+	for len(w.Processes()) < 20 {
+		w.Hold("look").Release()
+	}
+	w.Shutdown()
+	if n := w.NumProcesses(); n != 0 {
+		t.Errorf("%d processes are alive", n)
+	}
 }
