@@ -209,8 +209,17 @@ func runCall(c *call) (view.Value, error) {
 		return nil, callFailed(err)
 	}
 	v.Result = view.Addr(result)
-	c.set(lang.At(memmap.Addr(result)))
+	c.set(resultNumber(uint64(result)))
 	return v, nil
+}
+
+// resultNumber is a result as a number that prints well: what may be an address
+// as one.
+func resultNumber(v uint64) lang.Number {
+	if n := int64(v); n > -4096 && n < 1<<16 {
+		return lang.Int(n)
+	}
+	return lang.At(memmap.Addr(v))
 }
 
 // callFailed names a restart, which is no errno.

@@ -1,12 +1,14 @@
 package repl
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/repl/lang"
 	"mmsh.dev/mmsh/repl/view"
 	"mmsh.dev/mmsh/sentry/debugger"
@@ -94,12 +96,22 @@ func (s *Session) viewStop(stop *debugger.Stop) view.Stop {
 		fault := view.Addr(stop.Fault)
 		v.Fault, v.Cause, v.Access = &fault, stop.Cause.String(), accessName(stop.Access)
 		if stop.Why != nil {
-			v.Why = stop.Why.Error()
+			v.Why = reasonOf(stop.Why)
 		}
 	case debugger.Syscall:
 		v.Call = viewCall(stop.Call)
 	}
 	return v
+}
+
+// reasonOf is an engine's refusal without operation and errno, which are shown
+// beside it.
+func reasonOf(err error) string {
+	var refusal *memmap.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Reason
+	}
+	return err.Error()
 }
 
 func signalName(sig unix.Signal) string {

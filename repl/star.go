@@ -46,7 +46,7 @@ func runAssert(c *call) (view.Value, error) {
 		return nil, starError(err)
 	}
 	if !v.Truth() {
-		found := fmt.Sprintf("it is %v", v)
+		found := fmt.Sprint(v)
 		return nil, &Failure{Kind: view.KindExpect, Reason: fmt.Sprintf("asked: %s; found: %s%s", text, found, c.operands(text)), Asked: text, Found: found + c.operands(text)}
 	}
 	return view.Expected{Asked: text, Found: v.String()}, nil

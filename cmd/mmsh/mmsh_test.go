@@ -242,5 +242,5 @@ func TestAssertIsStarlark(t *testing.T) {
 	if r.status != 1 {
 		t.Errorf("status %d\n%s%s", r.status, r.out, r.err)
 	}
-	needs(t, "standard error", r.err, `assert: asked: stats\("zero-fill"\) == 3; found: .*is 2`)
+	needs(t, "standard error", r.err, `assert: asked: stats\("zero-fill"\) == 3; found: False: .*is 2`)
 }

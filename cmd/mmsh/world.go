@@ -93,6 +93,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 			for _, p := range embedded {
 				_ = p.Close() // bytes of our own: nothing is written back
 			}
+			_ = host.Close()
 		},
 	}, nil
 }

@@ -76,7 +76,7 @@ func (e Event) from() string {
 	switch {
 	case e.Kind == "syscall" || e.Kind == "fault" && e.Origin.By == "guest":
 		return pick(e.Origin.Symbol != "", e.Origin.Symbol, "")
-	case e.Origin.Op == "":
+	case e.Origin.Op == "" || e.Kind == "signal" && e.Origin.By == "kernel":
 		return ""
 	}
 	return e.Origin.String()

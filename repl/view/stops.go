@@ -85,8 +85,8 @@ func (s Stop) reason() string {
 	case s.Reason == "killed":
 		return "killed by " + s.Signal
 	case s.Fault != nil:
-		return fmt.Sprintf("%s %s at %v: %s of %s refused", s.Signal, s.Code, *s.Fault, s.Access, s.Cause)
-	case s.Reason == "signal":
+		return fmt.Sprintf("%s %s: %s at %v refused, %s", s.Signal, s.Code, s.Access, *s.Fault, s.Cause)
+	case s.Reason == "signal" || s.Reason == "trap":
 		return s.Signal + " " + s.Code
 	case s.Call != nil:
 		return s.Call.String()
