@@ -46,7 +46,14 @@ func (l *loading) place() error {
 		return bad(first.where(), "alignment %#x is beyond all addresses", align)
 	}
 	by := l.actor(memmap.ByELF, "place")
-	at, err := l.m.FindRoom(by, memmap.MMapOpts{Length: length, Private: true, MaxPerms: memmap.AnyAccess})
+	o := memmap.MMapOpts{Length: length, Private: true}
+	if err := l.f.ConfigureMMap(&o); err != nil {
+		return failed(first.where(), err)
+	}
+	if first.Filesz > 0 {
+		o.Offset = memmap.MappableOffset(first.Off - first.Vaddr%memmap.PageSize)
+	}
+	at, err := l.m.FindRoom(by, o)
 	if err != nil {
 		return failed("", fmt.Errorf("no room for its %#x bytes: %w", length, err))
 	}

@@ -148,6 +148,13 @@ func (f *File) MappableEnd() memmap.MappableOffset {
 	return end
 }
 
+// HugeAligned says whether the host would place large mappings of f where huge
+// pages begin: its file system's choice.
+func (f *File) HugeAligned() bool {
+	b, ok := f.backing.(interface{ HugeAligned() bool })
+	return ok && b.HugeAligned()
+}
+
 func beyondEnd() error {
 	return &memmap.BusError{Err: fmt.Errorf("beyond the file's end: %w", io.EOF)}
 }

@@ -19,13 +19,13 @@ type file struct {
 }
 
 // openFile makes a file of fd, which it takes over.
-func openFile(fs *FS, fd int, name string) (vfs.File, error) {
+func openFile(fs *FS, fd int, name string, huge bool) (vfs.File, error) {
 	st, err := stat(fd)
 	if err != nil {
 		_ = fs.fds.close(fd)
 		return nil, err
 	}
-	pages := fs.cache.Open(keyOf(&st), backing{fs, fd})
+	pages := fs.cache.Open(keyOf(&st), backing{fs, fd, huge})
 	return &file{pagecache.NewHandle(pages, name), fs}, nil
 }
 
@@ -60,8 +60,19 @@ func (f *file) Reopen(flags int) (vfs.File, error) {
 
 // backing is a host descriptor as a pagecache.Backing.
 type backing struct {
-	fs *FS
-	fd int
+	fs   *FS
+	fd   int
+	huge bool // HugeAligned
+}
+
+// HugeAligned says whether the host places large mappings of the file where huge
+// pages begin.
+func (b backing) HugeAligned() bool { return b.huge }
+
+// hugeAligned says so of a file system: those whose files have Linux's
+// thp_get_unmapped_area.
+func hugeAligned(kind int64) bool {
+	return kind == unix.EXT4_SUPER_MAGIC || kind == unix.XFS_SUPER_MAGIC || kind == unix.BTRFS_SUPER_MAGIC
 }
 
 func (b backing) Close() error { return b.fs.fds.close(b.fd) }

@@ -67,27 +67,28 @@ func (n *node) openFile(flags int) (vfs.File, error) {
 	if flags&unix.O_ACCMODE != unix.O_RDONLY || flags&unix.O_TRUNC != 0 {
 		return nil, fmt.Errorf("%w: the tree is read-only", unix.EROFS)
 	}
-	if err := n.mayRead(); err != nil {
+	kind, err := n.fileSystem()
+	if err != nil {
 		return nil, err
 	}
 	fd, err := n.reopen(0)
 	if err != nil {
 		return nil, err
 	}
-	return openFile(n.fs, fd, "/"+n.path)
+	return openFile(n.fs, fd, "/"+n.path, hugeAligned(kind))
 }
 
-// mayRead refuses the host's /proc: its files would show mmsh itself, down to its
-// memory.
-func (n *node) mayRead() error {
+// fileSystem returns the magic number of the file system that the file lies in. The
+// host's /proc is refused: its files would show mmsh itself, down to its memory.
+func (n *node) fileSystem() (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(n.fd, &st); err != nil {
-		return err
+		return 0, err
 	}
 	if st.Type == unix.PROC_SUPER_MAGIC {
-		return fmt.Errorf("%w: the host's /proc is not shown", unix.EACCES)
+		return 0, fmt.Errorf("%w: the host's /proc is not shown", unix.EACCES)
 	}
-	return nil
+	return st.Type, nil
 }
 
 // reopen opens for reading what the handle leads to, whatever its path leads to
