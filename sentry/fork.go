@@ -39,28 +39,31 @@ func (t *Task) Clone(o CloneOptions) (int32, error) {
 		if o.Flags&unix.CLONE_CHILD_CLEARTID != 0 {
 			child.clearTID = o.ChildTID
 		}
+		if o.Flags&unix.CLONE_CHILD_SETTID != 0 {
+			child.setTID = o.ChildTID
+		}
 	})
 	if err != nil {
 		return 0, err
 	}
-	t.tellIDs(p, o)
+	if o.Flags&unix.CLONE_PARENT_SETTID != 0 {
+		_ = t.CopyOut(o.ParentTID, idBytes(p.pid)) // a bad address is ignored, as Linux does
+	}
 	t.report(&Report{Reason: ReasonFork, Number: uint64(p.pid)})
 	t.k.sched.hatch(p.threads[0])
 	return p.pid, nil
 }
 
-// tellIDs writes the child's id where o wants it. As Linux does, it ignores bad
-// addresses.
-func (t *Task) tellIDs(child *Process, o CloneOptions) {
-	var id [4]byte
-	binary.LittleEndian.PutUint32(id[:], uint32(child.pid))
-	if o.Flags&unix.CLONE_PARENT_SETTID != 0 {
-		_ = t.CopyOut(o.ParentTID, id[:])
-	}
-	if o.Flags&unix.CLONE_CHILD_SETTID != 0 {
-		by := *t.actorBy(memmap.ByKernel, "clone")
-		by.Via = nil // the child's memory is not where t's context runs
-		_, _ = child.MM().CopyOut(&by, o.ChildTID, id[:], mm.IOOpts{})
+func idBytes(id int32) []byte {
+	return binary.LittleEndian.AppendUint32(nil, uint32(id))
+}
+
+// born does what a child does before its first instruction: CLONE_CHILD_SETTID. It is
+// done here because here is the context that the child's memory is mapped with.
+func (t *Task) born() {
+	if t.setTID != 0 {
+		by := t.actorBy(memmap.ByKernel, "clone")
+		_, _ = t.mm.CopyOut(by, t.setTID, idBytes(t.tid), mm.IOOpts{}) // a bad address is ignored
 	}
 }
 

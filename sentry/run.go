@@ -56,6 +56,9 @@ func (t *Task) makeContext(from platform.Context) error {
 // loop runs the guest until its process ends.
 func (t *Task) loop() {
 	t.k.sched.enter(t)
+	if !t.ending() {
+		t.born()
+	}
 	for t.attention() {
 		stop, err := t.resume()
 		if err != nil {

@@ -35,6 +35,7 @@ type Task struct {
 	trapErr   uint64
 	cr2       uint64
 	clearTID  memmap.Addr
+	setTID    memmap.Addr // where the id goes before the first instruction, 0: nowhere
 	robust    memmap.Addr
 	asker     memmap.Asker // who makes its calls: the guest, or a person (Call, Fork)
 	inCommand bool         // a command runs: nothing may block or stop
