@@ -22,7 +22,7 @@ import (
 const (
 	lookEvery = 5 * time.Millisecond
 	restAfter = 40 // looks at which nothing moved
-	alone     = 2  // looks in a row at which at most one guest ran
+	alone     = 6  // looks in a row at which at most one guest ran: by chance that is rare
 	quickStop = time.Millisecond
 	burst     = 3 // quick stops in a row
 )
