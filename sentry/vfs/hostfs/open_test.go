@@ -338,3 +338,26 @@ func TestDescriptorsOfTheHostAreKept(t *testing.T) {
 		_ = d.DecRef()
 	}
 }
+
+// Changes are refused for the reason that the path gives, else because the tree is
+// read-only; the mask is kept all the same.
+func TestReadOnly(t *testing.T) {
+	w := garden(t)
+	for path, want := range map[string]unix.Errno{
+		"file": unix.EROFS, "a": unix.EROFS, "none/x": unix.ENOENT, "file/x": unix.ENOTDIR, "loop1": unix.ELOOP, "": unix.ENOENT,
+	} {
+		if err := w.Refuse(vfs.Where{Path: path}, true); errnoOf(t, err) != want {
+			t.Errorf("%q: %v, want %v", path, err, want)
+		}
+	}
+	st, err := w.Statfs(vfs.Where{Path: "a/file"})
+	if err != nil || st.Flags&unix.ST_RDONLY == 0 || st.Bsize == 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if again, err := w.open(t, "file", unix.O_RDONLY).Statfs(); err != nil || again.Type != st.Type {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if old := w.Umask(0o77); old != 0o22 || w.Mask() != 0o77 || w.Fork().Mask() != 0o77 {
+		t.Errorf("mask %o, then %o", old, w.Mask())
+	}
+}
