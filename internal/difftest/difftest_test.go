@@ -1,8 +1,10 @@
 package difftest
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,6 +98,28 @@ func TestDifferentialBusybox(t *testing.T) {
 		t.Run("sh "+script, func(t *testing.T) {
 			Compare(t, busybox, Options{Args: []string{"sh", "-c", script}, Stdin: string(poem)})
 		})
+	}
+}
+
+// scripts is how many scripts TestDifferentialScripts plays: -scripts=N.
+var scripts = flag.Int("scripts", 100, "random scripts of memory calls to play")
+
+// TestDifferentialScripts plays random memory calls, faults and forks.
+func TestDifferentialScripts(t *testing.T) {
+	prog := Build(t, "script", "-static")
+	for seed := range *scripts {
+		for _, o := range []Options{{}, {Auto: true, Sched: sentry.SchedFree}} {
+			t.Run(fmt.Sprintf("%d auto %v", seed, o.Auto), func(t *testing.T) {
+				o.Args = []string{strconv.Itoa(seed), "60"}
+				if o.Auto {
+					o.Args = append(o.Args, "no-mincore")
+				}
+				Compare(t, prog, o, Inodes, Joined)
+			})
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d: see the first line that differs", seed)
+		}
 	}
 }
 

@@ -116,7 +116,7 @@ func populateWrite(t *sentry.Task, v mm.VMAInfo, ar memmap.AddrRange) error {
 // populate makes the accesses that would bring ar in: EINVAL where v forbids them,
 // EFAULT where they would meet SIGBUS.
 func populate(t *sentry.Task, v mm.VMAInfo, ar memmap.AddrRange, at memmap.AccessType) error {
-	if !v.Perms.Effective().SupersetOf(at) {
+	if !v.Perms.SupersetOf(at) {
 		return invalid("madvise", "%v may not be accessed so (%v)", v.AR, v.Perms)
 	}
 	_, err := t.MM().Touch(t.Actor("madvise"), ar, at)
