@@ -20,6 +20,7 @@ type Image struct {
 	entry      memmap.Addr
 	bias       memmap.Addr
 	segments   []Segment
+	vdso       memmap.AddrRange // empty if there is none
 	symbols    symbolTable
 	stack      memmap.AddrRange
 	sp         memmap.Addr
@@ -45,8 +46,11 @@ func (i *Image) Segments() []Segment { return slices.Clone(i.segments) }
 func (i *Image) Symbol(name string) (Symbol, bool) { return i.symbols.named(name) }
 
 // SymbolAt returns the symbol that contains addr, or the nearest function before
-// it in the same segment. Cost O(log n).
+// it in the same segment, or in [vdso]. Cost O(log n).
 func (i *Image) SymbolAt(addr memmap.Addr) (Symbol, bool) {
+	if i.vdso.Contains(addr) {
+		return i.symbols.at(addr, i.vdso.Start)
+	}
 	for _, s := range i.segments {
 		if s.AR.Contains(addr) {
 			return i.symbols.at(addr, s.AR.Start)
@@ -55,7 +59,7 @@ func (i *Image) SymbolAt(addr memmap.Addr) (Symbol, bool) {
 	return Symbol{}, false
 }
 
-// Symbols returns all symbols by name.
+// Symbols returns all symbols by name, those of [vdso] included.
 func (i *Image) Symbols() []Symbol { return i.symbols.all() }
 
 // ArgRange returns where argv's strings lie on the stack: what /proc/PID/cmdline

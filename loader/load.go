@@ -60,7 +60,12 @@ func (l *loading) run() error {
 	if err := l.writeStack(stack); err != nil {
 		return err
 	}
-	l.img.symbols = readSymbols(l.f, l.p, l.img)
+	symbols := readSymbols(l.f, l.p, l.img)
+	if l.vdso != 0 {
+		l.img.vdso = memmap.AddrRange{Start: l.vdso, End: l.vdso + vdsoSize}
+		symbols = append(symbols, buildVDSO().symbols(l.vdso)...)
+	}
+	l.img.symbols = index(symbols)
 	return nil
 }
 

@@ -36,7 +36,7 @@ type symbolTable struct {
 
 // readSymbols reads .symtab and .dynsym. What is wrong with them costs symbols
 // only: a program runs without.
-func readSymbols(f File, p *program, img *Image) symbolTable {
+func readSymbols(f File, p *program, img *Image) []symbol {
 	r := symbolReader{f: f, size: p.size, img: img}
 	sections := r.sections(p)
 	for _, s := range sections {
@@ -44,7 +44,7 @@ func readSymbols(f File, p *program, img *Image) symbolTable {
 			r.table(s, sections[s.Link])
 		}
 	}
-	return index(r.list)
+	return r.list
 }
 
 // symbolReader gathers symbols.

@@ -45,6 +45,10 @@ func TestVDSOPages(t *testing.T) {
 			at = memmap.Addr(e.Value)
 		}
 	}
+	gettime, ok := img.Symbol("__vdso_clock_gettime")
+	if got, _ := img.SymbolAt(gettime.Addr + 5); !ok || got.Name != gettime.Name || gettime.Addr <= at || gettime.Addr >= at+vdsoSize {
+		t.Errorf("%+v at %+v", got, gettime)
+	}
 	b := make([]byte, vdsoSize)
 	if _, err := p.CopyIn(p.by, at, b, mm.IOOpts{}); err != nil {
 		t.Fatal(err)

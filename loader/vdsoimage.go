@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 
 	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
 )
 
 // vdsoCalls are the functions of the image and the calls that they make.
@@ -29,7 +31,9 @@ const (
 // a hash table and symbol versions: all that a C library or the Go runtime goes
 // through to find __vdso_clock_gettime@LINUX_2.6 and its like. Each function is
 // there under its plain name as well, as Linux has it.
-func vdsoImage() []byte {
+func vdsoImage() []byte { return buildVDSO().out }
+
+func buildVDSO() *imageBuilder {
 	b := &imageBuilder{names: []byte{0}}
 	b.reserve(headerSize + 2*progSize)
 	b.code()
@@ -39,7 +43,19 @@ func vdsoImage() []byte {
 	b.strings()
 	b.dynamicSection()
 	b.headers()
-	return b.out
+	return b
+}
+
+// symbols returns the functions' first names, of an image that lies at addr.
+func (b *imageBuilder) symbols(addr memmap.Addr) []symbol {
+	var list []symbol
+	for _, f := range b.funcs {
+		if elf.ST_BIND(f.Info) == elf.STB_GLOBAL && elf.ST_TYPE(f.Info) == elf.STT_FUNC {
+			name := textAt(b.names, f.Name)
+			list = append(list, symbol{Symbol{name, addr + memmap.Addr(f.Value), f.Size, true}, true})
+		}
+	}
+	return list
 }
 
 // imageBuilder writes the image from its start to its end; the headers, whose
