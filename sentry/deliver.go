@@ -153,12 +153,8 @@ func (t *Task) stopJob(sig int32) {
 	p.mu.Unlock()
 
 	p.tellParent(cldStopped, sig)
-	for t.block(waits{ready: goOn, breaks: attnExit}) != nil {
-		if t.ending() {
-			return
-		}
-		t.gate() // a command or a step cannot make it go on
-	}
+	t.stepped("stopped")
+	_ = t.k.sched.block(t, waits{ready: goOn, breaks: attnExit}) // ends by SIGCONT or the process's end
 }
 
 // goOnLocked lets a stopped process go on.

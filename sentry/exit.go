@@ -85,13 +85,9 @@ func (t *Task) measure() {
 
 // dropContext ends the stub.
 func (t *Task) dropContext() {
-	if t.ctx == nil {
-		return
+	if t.hostTID.Swap(0) != 0 {
+		t.ctx.Release() // t.ctx stays: an interrupt may be on its way to it
 	}
-	ctx := t.ctx
-	t.ctx = nil
-	t.hostTID.Store(0)
-	ctx.Release()
 }
 
 // keepsMemory reports whether the memory of p, which ends, stays for people to see.
@@ -228,14 +224,12 @@ func (k *Kernel) Kill(h *Hold, p *Process) {
 	p.giveBack()
 }
 
-// kill ends p and returns when its threads are gone.
+// kill ends p and returns when its thread is gone.
 func (k *Kernel) kill(p *Process) {
 	p.quiet.Store(true)
 	p.end(uint32(unix.SIGKILL))
-	for _, t := range p.Tasks() {
-		k.sched.let(t)
-		<-t.done
-	}
+	k.sched.let(p.leader)
+	<-p.leader.done
 }
 
 // Shutdown kills every process, waits for their stubs to be gone and frees their

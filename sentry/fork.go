@@ -50,7 +50,7 @@ func (t *Task) Clone(o CloneOptions) (int32, error) {
 		_ = t.CopyOut(o.ParentTID, idBytes(p.pid)) // a bad address is ignored, as Linux does
 	}
 	t.report(&Report{Reason: ReasonFork, Number: uint64(p.pid)})
-	t.k.sched.hatch(p.threads[0])
+	t.k.sched.hatch(p.leader)
 	return p.pid, nil
 }
 
@@ -76,7 +76,7 @@ func (t *Task) Fork(h *Hold) (*Process, error) {
 			return err
 		}
 		p = child
-		t.k.sched.hatch(p.threads[0])
+		t.k.sched.hatch(p.leader)
 		return nil
 	})
 	return p, err
@@ -203,6 +203,6 @@ func (t *Task) copyFor(p *Process, m *mm.MemoryManager) *Task {
 	c.alt = t.alt
 	c.mask = t.SigMask()
 	c.trapNo, c.trapErr, c.cr2 = t.trapNo, t.trapErr, t.cr2
-	p.threads = []*Task{c}
+	p.leader, p.threads = c, []*Task{c}
 	return c
 }

@@ -150,7 +150,7 @@ func (k *Kernel) raise(p *Process, setup func(*Task) error) error {
 	if err := setup(t); err != nil {
 		return err
 	}
-	p.threads = []*Task{t}
+	p.leader, p.threads = t, []*Task{t}
 	if err := t.start(nil); err != nil {
 		return err
 	}

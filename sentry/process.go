@@ -23,15 +23,16 @@ const (
 
 // Process is a thread group: what its threads share.
 type Process struct {
-	k     *Kernel
-	pid   int32
-	image *loader.Image // nil for a blank process
-	exe   string        // the program's path
-	fds   *vfs.Table
-	fs    *vfs.Context
-	creds atomic.Pointer[Credentials]
-	quiet atomic.Bool // ends without the Observer being asked
-	lost  atomic.Bool // its stub is dead or broken: nothing can be kept of it
+	k      *Kernel
+	pid    int32
+	image  *loader.Image // nil for a blank process
+	exe    string        // the program's path
+	leader *Task         // its first thread, also when that has ended
+	fds    *vfs.Table
+	fs     *vfs.Context
+	creds  atomic.Pointer[Credentials]
+	quiet  atomic.Bool // ends without the Observer being asked
+	lost   atomic.Bool // its stub is dead or broken: nothing can be kept of it
 
 	personality atomic.Uint32
 	dumpable    atomic.Int32

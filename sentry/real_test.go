@@ -268,3 +268,25 @@ func TestShutdownInAForkStorm(t *testing.T) {
 		t.Errorf("%d processes are alive", n)
 	}
 }
+
+// TestDetIsTheSameTwice: with the same seed a program of several processes, with
+// signals and sleeps, makes the same events in the same order.
+func TestDetIsTheSameTwice(t *testing.T) {
+	for _, name := range []string{"tree", "restart", "stacks"} {
+		program := compile(t, name)
+		var runs [2][]mm.Event
+		for i := range runs {
+			w := newRealWorld(t, sentry.Config{Seed: 7})
+			w.LogSyscalls(true)
+			w.run(program)
+			events, lost := w.events.Since(0)
+			if lost != 0 {
+				t.Fatalf("%d events are lost", lost)
+			}
+			runs[i] = events
+		}
+		if diff := cmp.Diff(runs[0], runs[1]); diff != "" {
+			t.Errorf("%s: the second run differs:\n%s", name, diff)
+		}
+	}
+}

@@ -16,6 +16,8 @@ type Sink struct {
 	told    bool
 	all     [2][]byte // since Clear
 	pending []Chunk   // since Take
+	waiting int       // bytes of pending
+	dropped bool      // since Take
 	keep    bool      // pending is wanted
 }
 
@@ -34,13 +36,13 @@ func NewSink(out, err io.Writer, capture bool, max uint64) *Sink {
 // Writer returns where descriptor fd (1 or 2) writes to.
 func (s *Sink) Writer(fd int) io.Writer { return sinkWriter{s, fd} }
 
-// Take returns the output since the last Take.
-func (s *Sink) Take() []Chunk {
+// Take returns the output since the last Take; cut says that some of it was dropped.
+func (s *Sink) Take() (taken []Chunk, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	taken := s.pending
-	s.pending = nil
-	return taken
+	taken, cut = s.pending, s.dropped
+	s.pending, s.waiting, s.dropped = nil, 0, false
+	return taken, cut
 }
 
 // All returns what was written to fd since Clear, as far as it was kept.
@@ -73,7 +75,7 @@ func (s *Sink) Cut() bool {
 	return s.cut
 }
 
-// keptBytes bounds what All returns of a descriptor whose output has no cap.
+// keptBytes bounds what All and Take return.
 const keptBytes = 16 << 20
 
 func (s *Sink) write(fd int, p []byte) (int, error) {
@@ -81,14 +83,14 @@ func (s *Sink) write(fd int, p []byte) (int, error) {
 	defer s.mu.Unlock()
 	taken := p
 	if s.max != 0 && s.total+uint64(len(p)) > s.max {
-		taken, s.cut = p[:s.max-s.total], true
+		taken, s.cut, s.dropped = p[:s.max-s.total], true, true
 	}
 	s.total += uint64(len(taken))
 	if all := &s.all[fd-1]; len(*all) < keptBytes {
 		*all = append(*all, taken...)
 	}
 	if s.keep && len(taken) > 0 {
-		s.addPending(fd, taken)
+		s.capture(fd, taken)
 	}
 	if w := s.to[fd-1]; w != nil && len(taken) > 0 {
 		if _, err := w.Write(taken); err != nil {
@@ -98,7 +100,15 @@ func (s *Sink) write(fd int, p []byte) (int, error) {
 	return len(p), nil // the guest is not told: what is over the cap is dropped
 }
 
-func (s *Sink) addPending(fd int, p []byte) {
+// capture keeps p for Take, up to keptBytes between two of them.
+func (s *Sink) capture(fd int, p []byte) {
+	if room := keptBytes - s.waiting; len(p) > room {
+		p, s.dropped = p[:room], true
+	}
+	s.waiting += len(p)
+	if len(p) == 0 {
+		return
+	}
 	if n := len(s.pending); n > 0 && s.pending[n-1].FD == fd {
 		s.pending[n-1].Data = append(s.pending[n-1].Data, p...)
 		return

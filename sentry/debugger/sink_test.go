@@ -16,11 +16,11 @@ func TestSinkPassesOnKeepsAndCuts(t *testing.T) {
 	if out.String() != "abcf" || !s.Cut() {
 		t.Errorf("passed on %q, cut %v", out.String(), s.Cut())
 	}
-	chunks := s.Take()
-	if len(chunks) != 3 || string(chunks[2].Data) != "f" || chunks[1].FD != 2 {
+	chunks, cut := s.Take()
+	if !cut || len(chunks) != 3 || string(chunks[2].Data) != "f" || chunks[1].FD != 2 {
 		t.Errorf("chunks %+v", chunks)
 	}
-	if len(s.Take()) != 0 {
+	if again, _ := s.Take(); len(again) != 0 {
 		t.Error("output is given twice")
 	}
 	if string(s.All(1)) != "abcf" || string(s.All(2)) != "de" {
