@@ -1,5 +1,20 @@
 // Package vfs is files as guests see them: paths, descriptors, and the things
 // behind them. It knows no task and no memory manager.
+//
+//	Table        descriptor → Description          table.go
+//	Description  an open file: offset, flags       description.go
+//	Context      working directory → Tree          context.go, open.go
+//	Tree         path → Node, over mounted FSs     tree.go
+//	Node         a file that was found → File      node.go
+//	File         what can be done with it          this file
+//
+// The file systems and files themselves are in the packages below: hostfs, devfs,
+// memfs, pipe, stdio; /proc is sentry/procfs. Calls never block: what cannot go on
+// answers ErrWouldBlock, and who called waits by Waiter.
+//
+// Locks: a Table's and a Context's are leaves but for reading a Tree; a
+// Description's is held while its File reads or writes, and while the guest's
+// memory is written from within Read's commit.
 package vfs
 
 import (
