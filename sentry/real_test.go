@@ -290,3 +290,40 @@ func TestDetIsTheSameTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestOddWaysIn: 32-bit calls are not known, 32-bit mode ends the process with its
+// reason, the vsyscall page answers, a guest may unmap all that it can name.
+func TestOddWaysIn(t *testing.T) {
+	program := compile(t, "odd")
+	for _, test := range []struct {
+		how    string
+		status uint32
+		out    string
+		reason sentry.Reason // a report that must come
+	}{
+		{how: "int80", out: "-38\n"},
+		{how: "sysenter", status: uint32(unix.SIGKILL), reason: sentry.ReasonDied},
+		{how: "farret", status: uint32(unix.SIGKILL), reason: sentry.ReasonDied},
+		{how: "vsyscall", out: "1 1 0\n"},
+		{how: "vsyscall-read", status: uint32(unix.SIGSEGV)},
+		{how: "vsyscall-bad", status: uint32(unix.SIGSEGV)},
+		{how: "unmap", status: uint32(unix.SIGSEGV)},
+	} {
+		t.Run(test.how, func(t *testing.T) {
+			reasons := map[sentry.Reason]string{}
+			w := newRealWorld(t, sentry.Config{Observer: observing(func(r *sentry.Report) bool {
+				reasons[r.Reason] = r.Detail
+				return false
+			})})
+			if status := w.run(program, test.how); status != test.status {
+				t.Errorf("wait status %#x, not %#x", status, test.status)
+			}
+			if got := w.out.String(); got != test.out {
+				t.Errorf("output %q, not %q", got, test.out)
+			}
+			if test.reason != 0 && reasons[test.reason] == "" {
+				t.Errorf("no report says why: %v", reasons)
+			}
+		})
+	}
+}
