@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
@@ -63,6 +64,7 @@ func loaded(t *testing.T, path string, args, env []string, host found) (found, *
 	o.GID, o.EGID = uint32(told[atGID]), uint32(told[atEGID])
 	top := p.Layout().StackTop
 	copy(o.Random[:], host.stack[len(host.stack)-int(uint64(top)-told[atRandom]):])
+	p.huge = alignsHugePages(t, path)
 	img, start, err := p.load(readTestFile(t, path), o)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +78,17 @@ func loaded(t *testing.T, path string, args, env []string, host found) (found, *
 		t.Fatal(err)
 	}
 	return found{maps.String(), p.BrkRange().Start, stack}, img, p
+}
+
+// alignsHugePages says whether path's file system places large mappings where huge
+// pages begin.
+func alignsHugePages(t *testing.T, path string) bool {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Type == unix.EXT4_SUPER_MAGIC || st.Type == unix.XFS_SUPER_MAGIC || st.Type == unix.BTRFS_SUPER_MAGIC
 }
 
 // auxvOf returns the auxiliary vector of a stack, by type.
@@ -128,6 +141,9 @@ func TestProgramsFindWhatTheHostShows(t *testing.T) {
 		"static PIE, small":       {"-static-pie", "-fPIE", "-DBSS=1"},
 		"static PIE, 64 KiB":      {"-static-pie", "-fPIE", "-DBSS=1", "-Wl,-z,max-page-size=0x10000"},
 		"static PIE, 2 MiB":       {"-static-pie", "-fPIE", "-DBSS=70000", "-Wl,-z,max-page-size=0x200000"},
+		"static PIE, large":       {"-static-pie", "-fPIE", "-DBSS=6000000"},
+		"static PIE, 2 MiB less":  {"-static-pie", "-fPIE", "-DBSS=2080000"},
+		"static, large":           {"-static", "-DBSS=6000000"},
 		"static, 2 MiB":           {"-static", "-DBSS=70000", "-Wl,-z,max-page-size=0x200000"},
 	} {
 		t.Run(name, func(t *testing.T) {

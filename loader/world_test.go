@@ -22,6 +22,7 @@ type process struct {
 	mem   *pgalloc.MemoryFile
 	cache *pagecache.Cache
 	by    *mm.Actor
+	huge  bool // files are on a file system that aligns large mappings
 }
 
 func newProcess(t testing.TB) *process {
@@ -44,7 +45,7 @@ func newProcess(t testing.TB) *process {
 			t.Errorf("memory is left: %v", err)
 		}
 	})
-	return &process{m, mem, pagecache.New(mem), by}
+	return &process{m, mem, pagecache.New(mem), by, false}
 }
 
 // file is a program in memory.
@@ -56,7 +57,7 @@ type file struct {
 // newFile returns content as a File called name, which the caller releases.
 func (p *process) newFile(name string, b []byte) *file {
 	key := pagecache.Key{Dev: 0xfe00, Ino: 7, Size: int64(len(b))}
-	return &file{content(b), pagecache.NewHandle(p.cache.Open(key, backing(b)), name)}
+	return &file{content(b), pagecache.NewHandle(p.cache.Open(key, backing{b, p.huge}), name)}
 }
 
 // load loads b, with o's Path as its name.
@@ -81,16 +82,20 @@ func (c content) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-type backing []byte
+type backing struct {
+	bytes []byte
+	huge  bool
+}
 
-func (b backing) Size() (uint64, error) { return uint64(len(b)), nil }
+func (b backing) Size() (uint64, error) { return uint64(len(b.bytes)), nil }
 func (b backing) Close() error          { return nil }
+func (b backing) HugeAligned() bool     { return b.huge }
 
 func (b backing) ReadToBlocksAt(dsts safemem.Seq, off uint64) (uint64, error) {
-	if off >= uint64(len(b)) {
+	if off >= uint64(len(b.bytes)) {
 		return 0, io.EOF
 	}
-	return safemem.Copy(dsts, safemem.Of(b[off:]))
+	return safemem.Copy(dsts, safemem.Of(b.bytes[off:]))
 }
 
 func readTestFile(t testing.TB, path string) []byte {
