@@ -178,8 +178,8 @@ func call(nr uint64, args ...uint64) fakeInstr {
 	}
 }
 
-// restartable is call for a number that rax holds when it is made once more.
-func again2(nr uint64, args ...uint64) fakeInstr {
+// restartable is call, or restart_syscall if rax says so when it is made once more.
+func restartable(nr uint64, args ...uint64) fakeInstr {
 	return func(c *fakeContext, r *platform.Regs) (platform.Stop, bool) {
 		if r.Rax == sysRestart {
 			return call(sysRestart)(c, r)

@@ -55,8 +55,7 @@ func TestDetYieldsRoundRobin(t *testing.T) {
 		call(nrLog, 1), call(nrYield), call(nrLog, 2), call(nrYield), call(nrExit, 0), // 6-10
 	}
 	w := newWorld(t, Config{}, loop...)
-	task := w.run()
-	_ = task
+	w.run()
 	for w.NumProcesses() > 0 {
 		for _, p := range w.Processes() {
 			for _, c := range p.Tasks() {
@@ -73,8 +72,8 @@ func TestVirtualClockJumps(t *testing.T) {
 	hour := uint64(time.Hour)
 	w := newWorld(t, Config{},
 		call(nrFork), child(5), // 0 1
-		again2(nrSleep, 2*hour), call(nrLog, 1), jump(8), // 2 3 4
-		again2(nrSleep, hour), call(nrLog, 2), jump(8), // 5 6 7
+		restartable(nrSleep, 2*hour), call(nrLog, 1), jump(8), // 2 3 4
+		restartable(nrSleep, hour), call(nrLog, 2), jump(8), // 5 6 7
 		call(nrWait, ^uint64(0)), call(nrExit, 0)) // 8 9
 	task, h := w.blank()
 	before := w.Clock().Monotonic()
@@ -139,7 +138,7 @@ func TestFreeRunsInParallel(t *testing.T) {
 
 // TestFreeSleepEnds: deadlines are the host's in sched free.
 func TestFreeSleepEnds(t *testing.T) {
-	w := newWorld(t, Config{Sched: SchedFree}, again2(nrSleep, uint64(2*time.Millisecond)), call(nrExit, 0))
+	w := newWorld(t, Config{Sched: SchedFree}, restartable(nrSleep, uint64(2*time.Millisecond)), call(nrExit, 0))
 	task, h := w.blank()
 	before := time.Now()
 	h.Release()
