@@ -80,7 +80,10 @@ func (mm *MemoryManager) explainHole(e *Explanation, by *Actor) {
 		return
 	}
 	seg, _ := mm.vmas.LowerBound(e.Addr)
-	if err := mm.checkGrowth(mm.begin(by), seg, memmap.AddrRange{Start: page, End: seg.Start}); err != nil {
+	if err := mm.checkGrowth(mm.begin(by), seg, memmap.AddrRange{Start: page, End: seg.Start}); causeOf(err) == memmap.NoMapping {
+		e.fail(memmap.NoMapping, unix.SIGSEGV, segvMapErr, hole)
+		return
+	} else if err != nil {
 		hole.Text = fmt.Sprintf("the stack %v may grow to %v: %v", seg.Range, page, reasonOf(err))
 		e.fail(causeOf(err), unix.SIGSEGV, segvMapErr, hole)
 		return

@@ -148,8 +148,11 @@ func (mm *MemoryManager) refusedLocked(c *change, err error) (memmap.Cause, erro
 	return cause, err
 }
 
-// causeOf returns why err refused an access.
+// causeOf returns why err refused an access, NoCause if err is nil.
 func causeOf(err error) memmap.Cause {
+	if err == nil {
+		return memmap.NoCause
+	}
 	var refusal *memmap.Refusal
 	if errors.As(err, &refusal) && refusal.Why != memmap.NoCause {
 		return refusal.Why

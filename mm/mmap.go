@@ -126,8 +126,20 @@ func placeFor(o *memmap.MMapOpts) place {
 	return place{
 		addr: o.Addr, length: o.Length,
 		fixed: o.Fixed, unmap: o.Unmap, noReplace: o.NoReplace, low32: o.Map32Bit,
-		huge: o.Addr == 0 && o.Private && !o.Stack && !o.GrowsDown && o.Length%memmap.HugePageSize == 0,
+		off:  o.Offset,
+		huge: !o.Stack && !o.GrowsDown && wantsHuge(o.Mappable, o.Addr, o.Length),
 	}
+}
+
+// wantsHuge reports whether a mapping's place should suit huge pages: private
+// anonymous memory of whole huge pages without a hint, and files of file systems
+// that say so by a method `HugeAligned() bool`.
+func wantsHuge(m memmap.Mappable, hint memmap.Addr, length uint64) bool {
+	if m == nil {
+		return hint == 0 && length%memmap.HugePageSize == 0
+	}
+	f, ok := m.(interface{ HugeAligned() bool })
+	return ok && f.HugeAligned()
 }
 
 func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, ar memmap.AddrRange) error {

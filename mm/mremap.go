@@ -60,8 +60,6 @@ func (mm *MemoryManager) checkRemap(r *remap) error {
 		return memmap.Refuse(op, unix.EINVAL, "the new size is 0")
 	case r.newSize > uint64(mm.layout.Max):
 		return memmap.Refuse(op, unix.EINVAL, "the new size %#x is more than all guest memory", r.newSize)
-	case r.old().End < r.addr:
-		return memmap.Refuse(op, unix.EINVAL, "%v+%#x overflows", r.addr, r.oldSize)
 	case !r.Fixed && !r.DontUnmap:
 		return nil
 	case r.NewAddr > mm.layout.Max-memmap.Addr(r.newSize):
@@ -135,13 +133,14 @@ func (mm *MemoryManager) remapOne(c *change, r remap) (memmap.Addr, error) {
 
 // shrinkOld unmaps the end of the old range, which may span vmas and holes.
 func (mm *MemoryManager) shrinkOld(c *change, r *remap) error {
-	tail := memmap.AddrRange{Start: r.addr + memmap.Addr(r.newSize), End: r.old().End}
+	start, n := r.addr+memmap.Addr(r.newSize), r.oldSize-r.newSize
 	r.oldSize = r.newSize
-	if tail.IsEmpty() {
+	if n == 0 {
 		return nil
 	}
-	if tail.End > mm.layout.Max {
-		return memmap.Refuse("mremap", unix.EINVAL, "the old range ends above %v", mm.layout.Max)
+	tail, err := roundedRange("mremap", start, n, mm.layout.Max, unix.EINVAL)
+	if err != nil {
+		return err
 	}
 	if err := mm.mayPunch("mremap", tail); err != nil {
 		return err
@@ -263,7 +262,8 @@ func (mm *MemoryManager) move(c *change, seg vmaSeg, r *remap) (memmap.Addr, err
 	v := seg.Value
 	dst, err := mm.findRoom(op, place{
 		addr: r.NewAddr, length: r.newSize, fixed: r.Fixed, unmap: r.Fixed,
-		huge: v.anonymous() && r.NewAddr == 0 && !v.stack && !v.growsDown && r.newSize%memmap.HugePageSize == 0,
+		off:  mappedOffset(&v, seg, r.addr),
+		huge: !v.stack && !v.growsDown && wantsHuge(v.mappable, r.NewAddr, r.newSize),
 	})
 	if err != nil {
 		return 0, err
@@ -284,6 +284,14 @@ func (mm *MemoryManager) written(ar memmap.AddrRange) bool {
 	mm.activeMu.RLock()
 	defer mm.activeMu.RUnlock()
 	return mm.holdsOwned(ar)
+}
+
+// mappedOffset returns where addr lies in what seg's vma maps, 0 for anonymous memory.
+func mappedOffset(v *vma, seg vmaSeg, addr memmap.Addr) memmap.MappableOffset {
+	if v.anonymous() {
+		return 0
+	}
+	return offsetOf(seg, addr)
 }
 
 // moveTo does the move, once nothing can refuse it any more: vma, pages, and then

@@ -20,7 +20,8 @@ type place struct {
 	unmap     bool // whatever is there will go
 	noReplace bool
 	low32     bool
-	huge      bool // start on a huge page if that costs no room
+	huge      bool                  // lie so that huge pages can be mapped
+	off       memmap.MappableOffset // what is mapped there, for huge
 }
 
 // findRoom returns where a mapping goes: the hint if it can be had, else the
@@ -35,7 +36,12 @@ func (mm *MemoryManager) findRoom(op string, p place) (memmap.AddrRange, error) 
 	if p.fixed {
 		return mm.fixedRoom(op, p)
 	}
-	if ar, ok := p.addr.ToRange(p.length); ok && p.addr != 0 && mm.hintFits(ar, p.low32) {
+	if p.huge && !p.low32 {
+		if ar, ok := mm.aligned(p); ok {
+			return ar, nil
+		}
+	}
+	if ar, ok := mm.hinted(p); ok {
 		return ar, nil
 	}
 	if ar, ok := mm.search(p); ok {
@@ -63,6 +69,12 @@ func (mm *MemoryManager) fixedRoom(op string, p place) (memmap.AddrRange, error)
 		return ar, memmap.Refuse(op, errno, "%v is taken by %v", ar, seg.Range)
 	}
 	return ar, nil
+}
+
+// hinted returns the place that p hints at, if it can be had.
+func (mm *MemoryManager) hinted(p place) (memmap.AddrRange, bool) {
+	ar, ok := p.addr.ToRange(p.length)
+	return ar, ok && p.addr != 0 && mm.hintFits(ar, p.low32)
 }
 
 // hintFits reports whether ar is free, its guard gap included.
@@ -95,11 +107,6 @@ func (mm *MemoryManager) search(p place) (memmap.AddrRange, bool) {
 	if p.low32 {
 		return mm.lowest(low.Intersect(mm.All()), p.length)
 	}
-	if p.huge {
-		if ar, ok := mm.aligned(down, up, p.length); ok {
-			return ar, true
-		}
-	}
 	if mm.layout.TopDown {
 		if ar, ok := mm.highest(down, p.length); ok {
 			return ar, true
@@ -108,19 +115,30 @@ func (mm *MemoryManager) search(p place) (memmap.AddrRange, bool) {
 	return mm.lowest(up, p.length)
 }
 
-// aligned looks for a hole that holds length bytes from a huge page's start on,
-// wherever that falls: Linux's thp_get_unmapped_area.
-func (mm *MemoryManager) aligned(down, up memmap.AddrRange, length uint64) (memmap.AddrRange, bool) {
-	padded := length + memmap.HugePageSize
-	if mm.layout.TopDown {
-		if ar, ok := mm.highest(down, padded); ok {
-			start := (ar.End - memmap.Addr(length)) &^ (memmap.HugePageSize - 1)
-			return memmap.AddrRange{Start: start, End: start + memmap.Addr(length)}, true
-		}
+// aligned looks for a place where p's huge pages lie at multiples of their size, by
+// looking for one with room to shift it: Linux's __thp_get_unmapped_area. A hint
+// counts only if there is that room as well.
+func (mm *MemoryManager) aligned(p place) (memmap.AddrRange, bool) {
+	const size = memmap.HugePageSize
+	first := (p.off + size - 1) &^ (size - 1) // the first huge page of what is mapped
+	if end := p.off + memmap.MappableOffset(p.length); end <= first || end-first < size {
+		return memmap.AddrRange{}, false
 	}
-	ar, ok := mm.lowest(up, padded)
-	start := (ar.Start + memmap.HugePageSize - 1) &^ (memmap.HugePageSize - 1)
-	return memmap.AddrRange{Start: start, End: start + memmap.Addr(length)}, ok
+	padded := p
+	padded.length += size
+	if ar, ok := mm.hinted(padded); ok {
+		ar.End = ar.Start + memmap.Addr(p.length)
+		return ar, true
+	}
+	ar, ok := mm.search(padded)
+	shift := memmap.Addr(p.off) - ar.Start&(size-1)
+	shift &= size - 1
+	if mm.layout.TopDown && shift == 0 {
+		shift = size
+	}
+	ar.Start += shift
+	ar.End = ar.Start + memmap.Addr(p.length)
+	return ar, ok
 }
 
 // highest returns the highest free range of n bytes in bounds that keeps off the

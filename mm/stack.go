@@ -45,20 +45,24 @@ func (mm *MemoryManager) growStack(by *Actor, addr memmap.Addr, tell bool) error
 	return nil
 }
 
-// checkGrowth checks the guard gap, then the limits.
+// checkGrowth checks RLIMIT_STACK, the guard gap, then the other limits. What lies
+// far below all that the stack may ever be is simply not mapped.
 func (mm *MemoryManager) checkGrowth(c *change, seg vmaSeg, grown memmap.AddrRange) error {
 	refuse := func(why memmap.Cause, format string, args ...any) error {
 		return &memmap.Refusal{Op: "fault", Errno: unix.EFAULT, Why: why, Reason: fmt.Sprintf(format, args...)}
+	}
+	size, limit := uint64(seg.End-grown.Start), c.by.limits().Stack
+	if size > limit && size-limit > stackGap {
+		return mm.notMapped("fault", grown.Start)
+	}
+	if size > limit {
+		return refuse(memmap.LimitHit, "the stack %v would grow to %#x bytes, RLIMIT_STACK is %#x", seg.Range, size, limit)
 	}
 	if prev, ok := mm.vmas.UpperBound(grown.Start); ok {
 		inaccessible := !prev.Value.perms.Any()
 		if !prev.Value.growsDown && !inaccessible && grown.Start-prev.End < stackGap {
 			return refuse(memmap.GuardPage, "%v lies in the guard gap between %v and the stack %v", grown.Start, prev.Range, seg.Range)
 		}
-	}
-	size, limit := uint64(seg.End-grown.Start), c.by.limits().Stack
-	if size > limit {
-		return refuse(memmap.LimitHit, "the stack %v would grow to %#x bytes, RLIMIT_STACK is %#x", seg.Range, size, limit)
 	}
 	if uint64(grown.Length()) > uint64(seg.Value.off) {
 		return refuse(memmap.LimitHit, "the stack %v was moved here and has no offsets left to grow", seg.Range)

@@ -36,9 +36,10 @@ type (
 )
 
 // Merge implements segment.Value. The first one's origin stays. As on Linux what
-// follows the heap may become a part of it, but not what comes before.
+// follows the heap may become a part of it, but not what comes before. What a person
+// at the prompt has mapped stays to be seen: it joins only its like.
 func (v vma) Merge(a, _ memmap.AddrRange, next vma) (vma, bool) {
-	if next.heap && !v.heap {
+	if next.heap && !v.heap || v.byShell() != next.byShell() {
 		return v, false
 	}
 	continued := next
@@ -53,6 +54,8 @@ func (v vma) Split(r memmap.AddrRange, at memmap.Addr) (vma, vma) {
 	tail.off += memmap.MappableOffset(at - r.Start)
 	return v, tail
 }
+
+func (v *vma) byShell() bool { return v.origin.By == memmap.ByShell }
 
 // effective is what the processor grants for v's permissions.
 func (v *vma) effective() memmap.AccessType { return v.perms.Effective() }
