@@ -54,39 +54,17 @@ func (l *loading) place() error {
 	return nil
 }
 
-// roomFor returns where a mapping of length bytes that begins with first is placed.
-// Some file systems place large ones so that huge pages of the file and of memory
-// begin together: Linux's __thp_get_unmapped_area.
+// roomFor returns where a mapping of length bytes that begins with first is placed:
+// where the file's own pages would be, as some file systems want theirs aligned.
 func (l *loading) roomFor(first *load, length uint64) (memmap.Addr, error) {
-	by := l.actor(memmap.ByELF, "place")
-	find := func(length uint64) (memmap.Addr, error) {
-		// As a stack, so that memory's own rule for huge pages is not asked.
-		return l.m.FindRoom(by, memmap.MMapOpts{Length: length, Private: true, Stack: true})
+	o := memmap.MMapOpts{Length: length, Private: true, MaxPerms: memmap.AnyAccess}
+	if first.Filesz > 0 {
+		if err := l.f.ConfigureMMap(&o); err != nil {
+			return 0, err
+		}
+		o.Offset = memmap.MappableOffset(first.Off - first.Vaddr%memmap.PageSize)
 	}
-	var file memmap.MMapOpts
-	if err := l.f.ConfigureMMap(&file); err != nil {
-		return 0, err
-	}
-	off := first.Off - first.Vaddr%memmap.PageSize
-	const huge = memmap.HugePageSize
-	if !hugeAligned(file.Mappable) || first.Filesz == 0 || off+length < (off+huge-1)/huge*huge+huge {
-		return find(length)
-	}
-	at, err := find(length + huge)
-	if err != nil {
-		return find(length)
-	}
-	sub := (memmap.Addr(off) - at) % huge
-	if sub == 0 && l.m.Layout().TopDown {
-		sub = huge
-	}
-	return at + sub, nil
-}
-
-// hugeAligned says whether large mappings of m are placed so.
-func hugeAligned(m memmap.Mappable) bool {
-	h, ok := m.(interface{ HugeAligned() bool })
-	return ok && h.HugeAligned()
+	return l.m.FindRoom(l.actor(memmap.ByELF, "place"), o)
 }
 
 // mapSegment maps what h has in the file, clears the rest of the last page of
