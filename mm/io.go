@@ -358,11 +358,18 @@ func (mm *MemoryManager) vmaFor(addr memmap.Addr, at memmap.AccessType, o IOOpts
 	return seg, nil
 }
 
-// ioError makes err, which stopped a copy, EFAULT to the guest: the first errno that
-// errors.As finds in it.
+// ioError makes err, which stopped a copy, EFAULT to the guest.
 func ioError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return asEFAULT(err)
+}
+
+// asEFAULT wraps err so that the first errno that errors.As finds is EFAULT.
+func asEFAULT(err error) error {
 	var errno unix.Errno
-	if err == nil || errors.As(err, &errno) && errno == unix.EFAULT {
+	if errors.As(err, &errno) && errno == unix.EFAULT {
 		return err
 	}
 	return fmt.Errorf("%w: %w", unix.EFAULT, err)

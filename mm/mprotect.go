@@ -26,12 +26,13 @@ func (mm *MemoryManager) MProtect(by *Actor, addr memmap.Addr, length uint64, pe
 	c := mm.begin(by)
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
-	if ar, err = mm.protectRange(ar, growsDown); err != nil {
+	first, ar, err := mm.protectRange(ar, growsDown)
+	if err != nil {
 		return err
 	}
 	mm.activeMu.Lock()
 	defer mm.activeMu.Unlock()
-	err = mm.protect(c, ar, perms)
+	err = mm.protect(c, first, ar, perms)
 	if died := c.flush(); err == nil {
 		err = died
 	}
@@ -39,22 +40,22 @@ func (mm *MemoryManager) MProtect(by *Actor, addr memmap.Addr, length uint64, pe
 }
 
 // protectRange checks where ar begins. With growsDown it begins where its first
-// vma does.
-func (mm *MemoryManager) protectRange(ar memmap.AddrRange, growsDown bool) (memmap.AddrRange, error) {
+// vma does. It returns that vma too.
+func (mm *MemoryManager) protectRange(ar memmap.AddrRange, growsDown bool) (vmaSeg, memmap.AddrRange, error) {
 	const op = "mprotect"
 	first, ok := mm.vmas.LowerBound(ar.Start)
 	if !ok || first.Start >= ar.End {
-		return ar, mm.holeRefused(op, ar.Start)
+		return first, ar, mm.holeRefused(op, ar.Start)
 	}
 	switch {
 	case growsDown && !first.Value.growsDown:
-		return ar, memmap.Refuse(op, unix.EINVAL, "%v does not grow down", first.Range)
+		return first, ar, memmap.Refuse(op, unix.EINVAL, "%v does not grow down", first.Range)
 	case growsDown:
 		ar.Start = first.Start
 	case first.Start > ar.Start:
-		return ar, mm.holeRefused(op, ar.Start)
+		return first, ar, mm.holeRefused(op, ar.Start)
 	}
-	return ar, nil
+	return first, ar, nil
 }
 
 // holeRefused is the ENOMEM of calls that want no holes.
@@ -62,14 +63,11 @@ func (mm *MemoryManager) holeRefused(op string, addr memmap.Addr) error {
 	return memmap.Refuse(op, unix.ENOMEM, "%v is not mapped (%s)", addr, mm.holeAt(addr))
 }
 
-// protect changes vma after vma until one refuses. An event is appended for each.
-func (mm *MemoryManager) protect(c *change, ar memmap.AddrRange, perms memmap.AccessType) error {
-	for at := ar.Start; at < ar.End; {
-		seg, ok := mm.vmas.Find(at)
-		if !ok {
-			return mm.holeRefused("mprotect", at)
-		}
-		part := memmap.AddrRange{Start: at, End: min(ar.End, seg.End)}
+// protect changes vma after vma from seg on, where ar starts, until one refuses. An
+// event is appended for each.
+func (mm *MemoryManager) protect(c *change, seg vmaSeg, ar memmap.AddrRange, perms memmap.AccessType) error {
+	for {
+		part := seg.Intersect(ar)
 		if err := mm.mayProtect(c.by, seg, part, perms); err != nil {
 			return err
 		}
@@ -82,9 +80,15 @@ func (mm *MemoryManager) protect(c *change, ar memmap.AddrRange, perms memmap.Ac
 			})
 			mm.protectPMAs(c, part, perms.Effective())
 		}
-		at = part.End
+		if part.End == ar.End {
+			return nil
+		}
+		var ok bool
+		if seg, ok = mm.vmas.Find(part.End); !ok {
+			return mm.holeRefused("mprotect", part.End)
+		}
+		ar.Start = part.End
 	}
-	return nil
 }
 
 // reaccount follows Linux's mprotect_fixup: memory is accounted from when it may be
@@ -127,10 +131,10 @@ func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange
 			return err
 		}
 	}
-	if more := mm.splits(part); more > 0 {
-		return mm.mayCount(op, more)
+	if mm.vmas.Len()+2 <= MaxMapCount { // it splits in three at most
+		return nil
 	}
-	return nil
+	return mm.mayCount(op, mm.splits(part))
 }
 
 // protectPMAs mirrors a vma's new effective permissions. Where that takes rights
