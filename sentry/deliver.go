@@ -93,8 +93,9 @@ func (t *Task) resetAction(sig int32) {
 	t.p.actions[sig].Handler = sigDefault
 }
 
-// badStack answers a frame that could not be written, or not be read back, while
-// sig was to be handled: a SIGSEGV that kills if it is SIGSEGV's own.
+// badStack answers memory that the kernel itself found unusable, a frame that could
+// not be written or read back, while sig (or nothing: 0) was to be handled: a SIGSEGV,
+// which kills if it was SIGSEGV's own.
 func (t *Task) badStack(sig int32) {
 	segv := int32(unix.SIGSEGV)
 	if sig == segv {

@@ -199,7 +199,7 @@ func (t *Task) SigReturn() (uintptr, error) {
 	}
 	if err != nil {
 		t.regs.Orig_rax = math.MaxUint64
-		t.badStack(int32(unix.SIGSEGV) - 1) // not SIGSEGV's own handler: that one may still run
+		t.badStack(0)
 		return uintptr(t.regs.Rax), nil
 	}
 	frame.Context.Regs.restore(&t.regs)

@@ -230,6 +230,17 @@ func TestKeepDead(t *testing.T) {
 		t.Error("a new first process did not replace the old one's memory")
 	}
 	h.Release()
+	third := w.First()
+	w.wait(third.leader)
+	if third.MM() == nil {
+		t.Error("its memory was not kept")
+	}
+	h = w.Hold("kill")
+	w.Kill(h, third)
+	h.Release()
+	if third.MM() != nil || third.LastState() == nil {
+		t.Error("Kill left the memory of a process that had ended")
+	}
 }
 
 func pids(ps []*Process) (ids []int32) {

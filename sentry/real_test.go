@@ -307,6 +307,7 @@ func TestOddWaysIn(t *testing.T) {
 		{how: "vsyscall", out: "1 1 0\n"},
 		{how: "vsyscall-read", status: uint32(unix.SIGSEGV)},
 		{how: "vsyscall-bad", status: uint32(unix.SIGSEGV)},
+		{how: "vsyscall-fault", status: uint32(unix.SIGSEGV)},
 		{how: "unmap", status: uint32(unix.SIGSEGV)},
 	} {
 		t.Run(test.how, func(t *testing.T) {

@@ -120,8 +120,13 @@ func (t *Task) handle(stop *platform.Stop) {
 	}
 	switch stop.Kind {
 	case platform.Interrupted:
-	case platform.Syscall, platform.Vsyscall: // a vsyscall comes with number and arguments in place
+	case platform.Syscall:
 		t.syscall()
+	case platform.Vsyscall: // comes with number and arguments in place
+		t.syscall()
+		if t.regs.Rax == errnoValue(unix.EFAULT) { // as Linux: callers of old do not look at errors
+			t.badStack(0)
+		}
 	case platform.Syscall32:
 		t.regs.Rax = errnoValue(t.unknown(t.regs.Orig_rax, "32-bit system call"))
 	case platform.Fault:

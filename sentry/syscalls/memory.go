@@ -179,7 +179,8 @@ func residentPages(m *mm.MemoryManager, ar memmap.AddrRange) ([]byte, error) {
 // inCore is 1 if the page is in memory. A page of a file that no fault has brought
 // in yet counts as cached: the file is the host's, and so is its cache.
 func inCore(p mm.Page, v mm.VMAInfo) byte {
-	fileBacked := !v.Anonymous && v.Inode != 0 && v.Private
+	const sharedAnonymous = "/dev/zero (deleted)" // mm.NewSharedAnonymous
+	fileBacked := !v.Anonymous && v.Inode != 0 && v.Name != sharedAnonymous
 	if p == mm.PageNone && !fileBacked || p == mm.PageUnmapped || p == mm.PageGuard {
 		return 0
 	}

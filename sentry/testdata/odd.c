@@ -33,6 +33,10 @@ int main(int argc, char **argv) {
 		return *(volatile int *)0xffffffffff600000ul;
 	if (!strcmp(argv[1], "vsyscall-bad"))
 		((void (*)(void))0xffffffffff600c00ul)();
+	if (!strcmp(argv[1], "vsyscall-fault")) {
+		((time_t (*)(time_t *))0xffffffffff600400ul)((time_t *)8);
+		return 0;
+	}
 	if (!strcmp(argv[1], "unmap")) {
 		for (size_t n = ~0ul / 2 & ~4095ul; n >= 4096; n = n / 2 & ~4095ul)
 			munmap(0, n);
