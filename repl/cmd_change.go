@@ -10,6 +10,7 @@ import (
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/repl/lang"
 	"mmsh.dev/mmsh/repl/view"
+	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/vfs"
 )
 
@@ -49,7 +50,7 @@ func mappingChanges() []*Command {
 		},
 		{
 			Name: "madvise", Group: "change mappings", Synopsis: "RANGE ADVICE", Summary: "advise the engine: dontneed drops pages",
-			Help:     "In this version ADVICE is dontneed (MADV_DONTNEED).",
+			Help:     "ADVICE is a name of madvise(2) with or without MADV_. All but dontneed are asked as the current thread's own system call.",
 			Examples: []Example{{Setup: "mmap 64k rw; touch $_,64k w", Line: "madvise $_,32k dontneed", Shows: "half of the pages go"}},
 			Data:     view.Change{}, Complete: []hint{hintAddr, hintAdvice}, Run: runMAdvise,
 		},
@@ -62,7 +63,6 @@ type mapRequest struct {
 	shared bool
 	file   string
 	offset uint64
-	perms  string
 }
 
 func runMMap(c *call) (view.Value, error) {
@@ -379,17 +379,31 @@ func runMAdvise(c *call) (view.Value, error) {
 		return nil, c.usage()
 	}
 	advice := strings.ToLower(strings.TrimPrefix(rest[0].Text, "MADV_"))
-	if advice != "dontneed" {
-		return nil, memmap.Refuse("madvise", unix.EINVAL, "advice %q is not in this version: dontneed is", rest[0].Text)
-	}
-	m, by, err := sp.hands("madvise")
-	if err == nil {
-		err = m.Decommit(by, sp.Start, sp.Length)
-	}
-	if err != nil {
+	if err := c.advise(sp, advice); err != nil {
 		return nil, err
 	}
 	v := sp.change("advised")
 	v.Detail = advice
 	return v, nil
+}
+
+// advise gives one advice. The engine's own is asked of it; the others are made as
+// a system call, which is where they are understood.
+func (c *call) advise(sp span, advice string) error {
+	if advice == "dontneed" {
+		m, by, err := sp.hands("madvise")
+		if err != nil {
+			return err
+		}
+		return m.Decommit(by, sp.Start, sp.Length)
+	}
+	value, ok := lang.Constant("MADV_" + strings.ToUpper(advice))
+	if !ok {
+		return memmap.Refuse("madvise", unix.EINVAL, "there is no advice %q", advice)
+	}
+	if sp.pid != c.s.d.PID() {
+		return fmt.Errorf("only the current process can be advised so: `on %d madvise …`", sp.pid)
+	}
+	_, err := c.s.d.Call(unix.SYS_MADVISE, sentry.Args{uint64(sp.Start), sp.Length, value})
+	return err
 }

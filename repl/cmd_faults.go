@@ -76,7 +76,7 @@ func touch(ctx context.Context, m *mm.MemoryManager, by *mm.Actor, ar memmap.Add
 	var all []memmap.Cause
 	for from := ar.Start; ; {
 		if ctx.Err() != nil {
-			return all, interruptedAfter(uint64(len(all)), "pages")
+			return all, fmt.Errorf("%w after %d pages", stoppedBy(ctx), len(all))
 		}
 		part := memmap.AddrRange{Start: from, End: ar.End}
 		if part.Length() > touchStep {
@@ -89,11 +89,6 @@ func touch(ctx context.Context, m *mm.MemoryManager, by *mm.Actor, ar memmap.Add
 		}
 		from = part.End
 	}
-}
-
-// interruptedAfter is the failure of a long command that was stopped.
-func interruptedAfter(done uint64, what string) error {
-	return &Failure{Kind: view.KindLimit, Reason: fmt.Sprintf("interrupted after %d %s", done, what)}
 }
 
 func runCOW(c *call) (view.Value, error) {

@@ -152,7 +152,7 @@ func (s *Session) block(ctx context.Context, cmds []*lang.Command) error {
 	failed := false
 	for _, cmd := range cmds {
 		if ctx.Err() != nil {
-			return &Failure{Kind: view.KindLimit, Reason: "interrupted"}
+			return stoppedBy(ctx)
 		}
 		if err := s.Do(ctx, cmd); err != nil {
 			failed = true

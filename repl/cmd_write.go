@@ -131,8 +131,8 @@ func runFill(c *call) (view.Value, error) {
 	}
 	chunk := bytes.Repeat([]byte{byte(v.Bits)}, int(min(sp.Length, 1<<20)))
 	for done := uint64(0); done < sp.Length; {
-		if err := c.ctx.Err(); err != nil {
-			return nil, interruptedAfter(done, "bytes")
+		if c.ctx.Err() != nil {
+			return nil, partly(done, stoppedBy(c.ctx))
 		}
 		n, err := c.s.d.Poke(sp.pid, "fill", sp.Start+memmap.Addr(done), chunk[:min(uint64(len(chunk)), sp.Length-done)])
 		done += uint64(n)

@@ -42,7 +42,7 @@ var hintWords = map[hint][]string{
 	hintAccess:    {"r", "w", "x"},
 	hintMapWord:   {"shared", "private", "fixed", "noreplace", "populate", "locked", "noreserve", "growsdown", "stack", "32bit", "file"},
 	hintRemapWord: {"maymove", "dontunmap", "fixed"},
-	hintAdvice:    {"dontneed"},
+	hintAdvice:    {"dontneed", "populate_read", "populate_write", "willneed", "normal", "free"},
 	hintFilter: append(slices.Clone(lang.EventKinds), "in", "pid", "by", "perms", "since", "until", "if", "zero-map", "zero-fill", "file-map",
 		"cow-copy", "cow-reuse", "upgrade", "stack-grow", "refault", "no-mapping", "permission", "guard", "beyond-eof", "limit", "io-error"),
 	hintStats:   {"by", "reset", "cause", "vma", "function", "pid", "syscall"},

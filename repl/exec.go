@@ -60,6 +60,9 @@ func (c *call) yield(n lang.Number) { c.value = &n }
 func (s *Session) Do(ctx context.Context, cmd *lang.Command) error {
 	entry, v, _, err := s.run(ctx, cmd)
 	s.checkOutput(&err)
+	if err == nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = stoppedBy(ctx)
+	}
 	if err == nil && s.checking && entry.Name != "check" {
 		err = s.checkEngine(ctx)
 	}
@@ -90,6 +93,14 @@ func (s *Session) run(ctx context.Context, cmd *lang.Command) (entry *Command, v
 	}
 	v, err = entry.Run(c)
 	return entry, v, c.value, err
+}
+
+// stoppedBy is the failure of a command that ctx ended.
+func stoppedBy(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Failure{Kind: view.KindLimit, Reason: "time is up"}
+	}
+	return &Failure{Kind: view.KindLimit, Reason: "interrupted"}
 }
 
 // survive turns a panic of a command into a failure: the guests are killed, the
@@ -207,10 +218,11 @@ func (s *Session) takeOutput() (out []view.Output, cut bool) {
 	if s.config.Sink == nil {
 		return nil, false
 	}
-	for _, c := range s.config.Sink.Take() {
+	chunks, cut := s.config.Sink.Take()
+	for _, c := range chunks {
 		out = append(out, view.OutputOf(s.d.PID(), c.FD, c.Data))
 	}
-	return out, s.config.Sink.Cut()
+	return out, cut
 }
 
 // checkOutput makes output beyond its cap a failure of the command that made it, once.

@@ -56,35 +56,49 @@ func wrapped(cmd *lang.Command) *lang.Command {
 	return nil
 }
 
+// top runs a command that stands in no other one.
+func (s *Session) top(ctx context.Context, cmd *lang.Command) error {
+	if ctx.Err() != nil { // it came before the command could begin
+		err := stoppedBy(ctx)
+		s.answer(nil, cmd, nil, err)
+		return err
+	}
+	s.reap()
+	return s.Do(ctx, cmd)
+}
+
 // Play runs a parsed script. It ends at the first failure (unless the session
 // keeps going), at `quit`, and when ctx is done.
 func (s *Session) Play(ctx context.Context, cmds []*lang.Command) {
 	defer s.asScript()()
-	for _, cmd := range cmds {
-		if !s.step(ctx, cmd) {
-			return
+	s.playAll(ctx, cmds)
+}
+
+// playAll runs commands of a script and reports whether the script goes on.
+func (s *Session) playAll(ctx context.Context, cmds []*lang.Command) bool {
+	on := true
+	s.interruptible(ctx, func(ctx context.Context) {
+		for _, cmd := range cmds {
+			if on = s.step(ctx, cmd); !on {
+				return
+			}
 		}
+	})
+	if s.Interrupted() {
+		s.status, on = statusInterrupted, false
 	}
+	return on
 }
 
 // step runs one command of a script and reports whether the script goes on.
 func (s *Session) step(ctx context.Context, cmd *lang.Command) bool {
-	err := s.interruptible(ctx, func(ctx context.Context) error { return s.Do(ctx, cmd) })
-	switch {
-	case ctx.Err() != nil:
-		s.timeUp(cmd)
-		return false
-	case s.Interrupted():
-		s.worsen(1)
-		return false
-	}
-	return !s.quitting && (err == nil || s.config.KeepGoing)
+	err := s.top(ctx, cmd)
+	return ctx.Err() == nil && !s.quitting && (err == nil || s.config.KeepGoing)
 }
 
-// timeUp says at which command the session's time ended.
-func (s *Session) timeUp(cmd *lang.Command) {
-	fmt.Fprintf(s.config.Err, "%s: %s: time is up\n", cmd.Where(), cmd.Name)
-}
+// statusInterrupted is what a script that was stopped by Ctrl-C exits with, as
+// shells have it.
+const statusInterrupted = 130
 
 // ReadPipe runs the commands that r gives line by line. name is what errors call it.
 func (s *Session) ReadPipe(ctx context.Context, r line.Reader, name string) {
@@ -108,9 +122,9 @@ func (s *Session) ReadPipe(ctx context.Context, r line.Reader, name string) {
 		}
 		for _, cmd := range cmds {
 			s.typed = append(s.typed, oneLine(cmd.Source))
-			if !s.step(ctx, cmd) {
-				return
-			}
+		}
+		if !s.playAll(ctx, cmds) {
+			return
 		}
 	}
 }
@@ -184,15 +198,17 @@ func (s *Session) Interact(ctx context.Context, r line.Reader) {
 func (s *Session) typedCommands(ctx context.Context, cmds []*lang.Command, last *lang.Command) *lang.Command {
 	s.at = true
 	defer func() { s.at = false }()
-	for _, cmd := range cmds {
-		s.typed = append(s.typed, oneLine(cmd.Source))
-		_ = s.interruptible(ctx, func(ctx context.Context) error { return s.Do(ctx, cmd) })
-		s.Interrupted() // at a prompt it ends one line
-		last = s.repeatable(cmd)
-		if s.quitting {
-			break
+	s.interruptible(ctx, func(ctx context.Context) {
+		for _, cmd := range cmds {
+			s.typed = append(s.typed, oneLine(cmd.Source))
+			_ = s.top(ctx, cmd) // it has been told
+			last = s.repeatable(cmd)
+			if s.quitting || ctx.Err() != nil {
+				return
+			}
 		}
-	}
+	})
+	s.Interrupted() // at a prompt it ends one line
 	return last
 }
 
@@ -220,7 +236,9 @@ func (s *Session) repeatable(cmd *lang.Command) *lang.Command {
 func (s *Session) again(ctx context.Context, cmd *lang.Command) *lang.Command {
 	s.at = true
 	defer func() { s.at = false }()
-	_ = s.interruptible(ctx, func(ctx context.Context) error { return s.Do(ctx, cmd) })
+	s.interruptible(ctx, func(ctx context.Context) {
+		_ = s.top(ctx, cmd) // it has been told
+	})
 	s.Interrupted()
 	return cmd
 }
@@ -234,11 +252,8 @@ func (s *Session) mayLeave(r line.Reader, err error) bool {
 	return errors.Is(err, io.EOF) || strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
 }
 
-// interruptible runs f so that Interrupt ends it.
-func (s *Session) interruptible(ctx context.Context, f func(context.Context) error) error {
-	for _, pid := range s.d.Reap() {
-		fmt.Fprintf(s.config.Err, "process %d died: its stub process was killed from outside; its memory was given back\n", pid)
-	}
+// interruptible runs f, a line or a script, so that Interrupt ends it.
+func (s *Session) interruptible(ctx context.Context, f func(context.Context)) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.mu.Lock()
 	s.cancel, s.presses = cancel, 0
@@ -249,7 +264,14 @@ func (s *Session) interruptible(ctx context.Context, f func(context.Context) err
 		s.mu.Unlock()
 		cancel()
 	}()
-	return f(ctx)
+	f(ctx)
+}
+
+// reap tells of processes whose stubs were killed while they stood still.
+func (s *Session) reap() {
+	for _, pid := range s.d.Reap() {
+		fmt.Fprintf(s.config.Err, "process %d died: its stub process was killed from outside; its memory was given back\n", pid)
+	}
 }
 
 // Interrupt is Ctrl-C: it stops the command that runs; twice it kills the guests.

@@ -34,6 +34,12 @@ type session struct {
 // interactive starts mmsh on a terminal of its own and waits for the prompt.
 func interactive(t *testing.T, args ...string) *session {
 	t.Helper()
+	return onTerminal(t, builtMmsh, append([]string{"--color", "never"}, args...)...)
+}
+
+// onTerminal is interactive for a program that runs mmsh.
+func onTerminal(t *testing.T, program string, args ...string) *session {
+	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +50,7 @@ func interactive(t *testing.T, args ...string) *session {
 	s := &session{t: t, tty: master, more: make(chan struct{}, 1), end: make(chan struct{})}
 	s.before = settings(t, slave)
 	home := t.TempDir()
-	s.cmd = exec.Command(builtMmsh, append([]string{"--color", "never"}, args...)...)
+	s.cmd = exec.Command(program, args...)
 	s.cmd.Env = append(os.Environ(), "TERM=xterm", "PAGER=", "XDG_STATE_HOME="+home, "XDG_CONFIG_HOME="+home)
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = slave, slave, slave
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -256,6 +262,7 @@ func TestTerminalSurvivesResizes(t *testing.T) {
 	}
 	s.types("print 6*7\r")
 	s.wants(`\n42\r`)
+	s.wants(`mmsh> $`)
 	s.types("\x04")
 	s.ends(0)
 }
@@ -279,5 +286,21 @@ func TestTerminalEnterRepeats(t *testing.T) {
 		t.Error("mmap was repeated")
 	}
 	s.types("quit\r")
+	s.ends(0)
+}
+
+func TestTerminalCtrlZAndFg(t *testing.T) {
+	s := onTerminal(t, "/bin/sh", "-c", `set -m; "$0" --color never; echo away; fg; echo "status $?"`, builtMmsh)
+	s.types("mmap 64k rw\r")
+	s.wants(`mapped`)
+	s.wants(`mmsh> $`)
+	s.types("\x1a")
+	s.wants(`\naway\r`)
+	s.wants(`mmsh> `)
+	s.types("expect vma 0x7ffff7fef000 size == 64k; echo still there\r")
+	s.wants(`\nstill there\r`)
+	s.wants(`mmsh> $`)
+	s.types("\x04")
+	s.wants(`status 0`)
 	s.ends(0)
 }

@@ -45,7 +45,11 @@ func shellCommand(args []string) int {
 	sh := &shell{options: o}
 	sh.choose()
 	status, err := sh.run()
-	if err != nil {
+	var syntax *lang.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		fmt.Fprintln(os.Stderr, err) // says where itself
+	case err != nil:
 		fmt.Fprintf(os.Stderr, "mmsh: %v\n", err)
 	}
 	return status
@@ -174,7 +178,7 @@ func (sh *shell) parse(s script) ([]*lang.Command, error) {
 	}
 	cmds, err := sh.session.Parse(name, text)
 	if err != nil {
-		return nil, fmt.Errorf("%w", err)
+		return nil, err
 	}
 	return cmds, nil
 }
@@ -282,7 +286,9 @@ func (sh *shell) signal(s os.Signal) {
 	case syscall.SIGHUP:
 		sh.leave(128 + int(syscall.SIGHUP))
 	}
-	sh.session.Interrupt()
+	if !sh.session.Interrupt() && !sh.terminal {
+		sh.leave(128 + int(syscall.SIGINT)) // it waits for its next line
+	}
 }
 
 // grace is how long a command may take to notice that the time is up.

@@ -15,7 +15,6 @@ type cell struct {
 type table struct {
 	heads []string
 	rows  [][]cell
-	lead  []string // a mark before each row, all of one width; may be nil
 }
 
 func newTable(heads ...string) *table { return &table{heads: heads} }
