@@ -1,10 +1,10 @@
 package sentry
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +20,12 @@ type rtSigframe struct {
 	Return  uint64 // the restorer: where the handler returns to
 	Context ucontext
 	Info    [128]byte // siginfo_t
+}
+
+// bytes is f as it lies in memory, which is as Linux has it: the same processor runs
+// guests and us.
+func (f *rtSigframe) bytes() *[frameSize]byte {
+	return (*[unsafe.Sizeof(*f)]byte)(unsafe.Pointer(f))
 }
 
 type ucontext struct {
@@ -135,15 +141,11 @@ func (t *Task) makeFrame(info *SigInfo, act SigAction, vector memmap.Addr) *rtSi
 
 // writeFrame copies frame and vector state to the guest's stack.
 func (t *Task) writeFrame(sp memmap.Addr, frame *rtSigframe, vectorAt memmap.Addr, vector []byte) error {
-	var b bytes.Buffer
-	if err := binary.Write(&b, binary.LittleEndian, frame); err != nil {
-		return err
-	}
 	by := t.actorBy(memmap.ByKernel, "signal frame")
 	if _, err := t.mm.CopyOut(by, vectorAt, vector, mm.IOOpts{}); err != nil {
 		return err
 	}
-	_, err := t.mm.CopyOut(by, sp, b.Bytes(), mm.IOOpts{})
+	_, err := t.mm.CopyOut(by, sp, frame.bytes()[:], mm.IOOpts{})
 	return err
 }
 
@@ -209,15 +211,9 @@ func (t *Task) SigReturn() (uintptr, error) {
 }
 
 func (t *Task) readFrame(sp memmap.Addr) (*rtSigframe, error) {
-	b := make([]byte, frameSize)
-	if _, err := t.mm.CopyIn(t.Actor("rt_sigreturn"), sp, b, mm.IOOpts{}); err != nil {
-		return nil, err
-	}
-	var f rtSigframe
-	if err := binary.Read(bytes.NewReader(b), binary.LittleEndian, &f); err != nil {
-		return nil, err
-	}
-	return &f, nil
+	f := &rtSigframe{}
+	_, err := t.mm.CopyIn(t.Actor("rt_sigreturn"), sp, f.bytes()[:], mm.IOOpts{})
+	return f, err
 }
 
 // restoreVector makes the vector state what a frame has at addr; 0 is the

@@ -45,13 +45,7 @@ func TestFrameLayout(t *testing.T) {
 		Cs: 28, Gs: 29, Fs: 30, Ss: 31, Err: 32, TrapNo: 33, OldMask: 34, CR2: 35, FPState: 36,
 	}
 	f.Info[0] = 37
-	var b bytes.Buffer
-	if err := binary.Write(&b, binary.LittleEndian, &f); err != nil {
-		t.Fatal(err)
-	}
-	if b.Len() != frameSize {
-		t.Errorf("the frame has %d bytes", b.Len())
-	}
+	b := f.bytes()
 	const uc, mc = 8, 8 + 40
 	for offset, want := range map[int]byte{
 		0: 1, uc: 2, uc + 8: 3, uc + 16: 4, uc + 24: 5, uc + 32: 6,
@@ -59,7 +53,7 @@ func TestFrameLayout(t *testing.T) {
 		mc + 120: 25, mc + 128: 26, mc + 136: 27, mc + 144: 28, mc + 146: 29, mc + 148: 30, mc + 150: 31,
 		mc + 152: 32, mc + 160: 33, mc + 168: 34, mc + 176: 35, mc + 184: 36, uc + 296: 7, frameSize - 128: 37,
 	} {
-		if got := b.Bytes()[offset]; got != want {
+		if got := b[offset]; got != want {
 			t.Errorf("byte %d is %d, not %d", offset, got, want)
 		}
 	}

@@ -3,6 +3,7 @@ package sentry
 import (
 	"encoding/binary"
 	"math/bits"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,12 +45,25 @@ func frameFeatures(full []byte) (features uint64, size int) {
 	}
 	features = binary.LittleEndian.Uint64(full[softwareArea:]) &^ (1 << xfeatureTileData)
 	size = xstateBody
-	for rest := features &^ 3; rest != 0; rest &= rest - 1 { // x87 and SSE lie in the FXSAVE area
-		length, offset, _, _ := cpuid(xstateLeaf, uint32(bits.TrailingZeros64(rest)))
-		size = max(size, int(offset+length))
+	for rest := features; rest != 0; rest &= rest - 1 {
+		size = max(size, componentEnds()[bits.TrailingZeros64(rest)])
 	}
 	return features, min(size, len(full))
 }
+
+// componentEnds tells where each feature's component ends in a whole area; 0 for x87
+// and SSE, which lie in the FXSAVE area. The processor is asked once: where it is a
+// virtual one, that takes tens of microseconds.
+var componentEnds = sync.OnceValue(func() *[64]int {
+	var ends [64]int
+	low, _, _, high := cpuid(xstateLeaf, 0)
+	for rest := (uint64(high)<<32 | uint64(low)) &^ 3; rest != 0; rest &= rest - 1 {
+		i := bits.TrailingZeros64(rest)
+		length, offset, _, _ := cpuid(xstateLeaf, uint32(i))
+		ends[i] = int(offset + length)
+	}
+	return &ends
+})
 
 // frameXState makes what a signal frame holds of full: its features' components,
 // the kernel's words, and the second magic number behind it.
