@@ -37,6 +37,10 @@ func (mm *MemoryManager) begin(by *Actor) *change { return &change{mm: mm, by: b
 
 // end finishes the operation with no lock held.
 func (c *change) end() {
+	if len(c.ids) == 0 {
+		return
+	}
+	AssertUnlocked()
 	for _, id := range c.ids {
 		id.DecRef()
 	}

@@ -38,7 +38,7 @@ func (mm *MemoryManager) forkInto(by *Actor, child *MemoryManager) error {
 	}
 	mm.activeMu.Lock()
 	defer mm.activeMu.Unlock()
-	child.activeMu.Lock()
+	child.activeMu.lockChild()
 	defer child.activeMu.Unlock()
 	err := mm.copyPMAs(c, child)
 	child.captured = nil
@@ -84,7 +84,7 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 		child.ids[id] = n
 	}
 	if !plain {
-		child.forgetNotCopied()
+		child.forgetNotCopied(c)
 	}
 	if err != nil {
 		child.takeVMAs(c, memmap.AddrRange{Start: told.End, End: mm.layout.Max})
@@ -94,18 +94,16 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 
 // forgetNotCopied takes out of a child's clone what fork does not pass on: mappings
 // that are DONTFORK, and locks.
-func (mm *MemoryManager) forgetNotCopied() {
+func (mm *MemoryManager) forgetNotCopied(c *change) {
 	var dontFork []memmap.AddrRange
 	for seg := range mm.vmas.All() {
 		if seg.Value.dontFork {
 			dontFork = append(dontFork, seg.Range)
 		}
 	}
-	c := mm.begin(&Actor{})
 	for _, ar := range dontFork {
 		mm.takeVMAs(c, ar)
 	}
-	c.end() // never the last reference: the parent has one
 	if mm.lockedAS > 0 {
 		mm.updateVMAs(mm.All(), func(v *vma) { v.mlock = memmap.MLockNone })
 	}

@@ -18,6 +18,8 @@
 // managers' locks are held together by Fork only, which nobody else can meet in
 // the child. The last DecRef of an identity is done with mappingMu released.
 //
+// Build with the tag mmlocks to have the order checked.
+//
 // Read vma.go and pma.go first, then fault.go.
 package mm
 

@@ -27,7 +27,7 @@ func (w *FaultWindow) Get() uint64 {
 // The automatic window starts small, for those that touch here and there, and
 // quadruples each time that a fault comes where the last window ended.
 const (
-	autoFirst = 16 << 10
+	autoFirst = 64 << 10
 	autoLast  = memmap.HugePageSize
 	// autoPopulate is the largest new mapping that is brought in at once.
 	autoPopulate = 64 << 10
