@@ -33,8 +33,8 @@ func (mm *MemoryManager) Decommit(by *Actor, addr memmap.Addr, length uint64) er
 		if part.Start > at && err == nil {
 			err = mm.holeRefused(op, at)
 		}
-		if seg.Value.mlock != memmap.MLockNone {
-			err = memmap.Refuse(op, unix.EINVAL, "%v is locked", seg.Range)
+		if refused := mayDecommit(seg); refused != nil {
+			err = refused
 			break
 		}
 		mm.cutPMAs(c, part, everything)
@@ -50,6 +50,18 @@ func (mm *MemoryManager) Decommit(by *Actor, addr memmap.Addr, length uint64) er
 		err = died
 	}
 	return err
+}
+
+// mayDecommit refuses what Linux's madvise_dontneed_free_valid_vma does: locked
+// memory, and pages that are no memory ([vvar]).
+func mayDecommit(seg vmaSeg) error {
+	if seg.Value.mlock != memmap.MLockNone {
+		return memmap.Refuse("madvise", unix.EINVAL, "%v is locked", seg.Range)
+	}
+	if s, ok := seg.Value.mappable.(*Special); ok && s.Resident() == ResidentNever {
+		return memmap.Refuse("madvise", unix.EINVAL, "%v is %s", seg.Range, s.name)
+	}
+	return nil
 }
 
 // Touch brings the pages of ar in as accesses of kind at would, page by page, and

@@ -237,3 +237,36 @@ func TestHeapMerges(t *testing.T) {
 	}
 	p.check()
 }
+
+// hugeFile is a file whose file system wants huge pages to be possible.
+type hugeFile struct{ *file }
+
+func (hugeFile) HugeAligned() bool { return true }
+
+// As on ext4: what of a file can be huge pages lies at their multiples.
+func TestFilesLieForHugePages(t *testing.T) {
+	p := newProcess(t)
+	f := hugeFile{newFile(p, 1)}
+	for _, c := range []struct {
+		length uint64
+		off    memmap.MappableOffset
+		hint   memmap.Addr
+		want   memmap.Addr
+	}{
+		{huge - page, 0, 0, 0x7ffff7e00000}, // too short to matter
+		{2*huge + page, 0, 0, 0x7ffff7800000},
+		{2*huge + page, page, 0, 0x7ffff7201000},
+		{2 * huge, 0, base + page, base + page}, // a hint with room to spare
+	} {
+		got, err := p.FindRoom(p.by, memmap.MMapOpts{
+			Length: c.length, Offset: c.off, Addr: c.hint, Mappable: f, Identity: f, Private: true, MaxPerms: memmap.AnyAccess,
+		})
+		p.ok(err)
+		made := p.mmap(memmap.MMapOpts{
+			Length: c.length, Offset: c.off, Addr: c.hint, Mappable: f, Identity: f, Private: true, MaxPerms: memmap.AnyAccess,
+		})
+		if got != c.want || made != c.want {
+			t.Errorf("%#x bytes from %#x: %v, foretold %v, want %v", c.length, uint64(c.off), made, got, c.want)
+		}
+	}
+}

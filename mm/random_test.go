@@ -16,6 +16,15 @@ type modelPage struct {
 	box    *byte
 	perms  memmap.AccessType
 	shared bool
+	file   byte // what a private page is before it is written, and after its loss
+}
+
+// lost is m's page once what was written to it is gone.
+func (m *modelPage) lost() *modelPage {
+	fresh := *m
+	fresh.box = new(byte)
+	*fresh.box = m.file
+	return &fresh
 }
 
 const modelPages = 48
@@ -78,15 +87,25 @@ func (pl *player) step() {
 }
 
 func (pl *player) mmap(p *modelProc, first, n int) {
-	perms, shared := pl.perms(), pl.rnd.IntN(3) == 0
-	pl.note("%d mmap %d+%d %v shared %v", p.pid, first, n, perms, shared)
-	if shared {
+	perms, kind := pl.perms(), pl.rnd.IntN(4)
+	pl.note("%d mmap %d+%d %v kind %v", p.pid, first, n, perms, kind)
+	shared, file := false, false
+	switch kind {
+	case 0:
 		p.shared(at(first), uint64(n)*page, perms)
-	} else {
+		shared = true
+	case 1:
+		p.file(at(first), newFile(p.proc, uint64(n)), perms, true)
+		file = true
+	default:
 		p.anon(at(first), uint64(n)*page, perms)
 	}
-	for i := first; i < first+n; i++ {
-		p.pages[i] = &modelPage{box: new(byte), perms: perms, shared: shared}
+	for i := range n {
+		m := &modelPage{perms: perms, shared: shared}
+		if file {
+			m.file = byte(i + 1)
+		}
+		p.pages[first+i] = m.lost()
 	}
 }
 
@@ -112,7 +131,7 @@ func (pl *player) decommit(p *modelProc, first, n int) {
 		if m := p.pages[i]; m == nil {
 			want = unix.ENOMEM
 		} else if !m.shared {
-			m.box = new(byte)
+			p.pages[i] = m.lost()
 		}
 	}
 	p.wantErrno(err, want, "dontneed")
@@ -135,10 +154,10 @@ func (pl *player) mremap(p *modelProc, first, n int) {
 	p.wantErrno(err, 0, "mremap")
 	for i := range n {
 		old := p.pages[first+i]
-		p.pages[to+i] = &modelPage{box: old.box, perms: old.perms}
+		p.pages[to+i] = old
 		p.pages[first+i] = nil
 		if dontUnmap {
-			p.pages[first+i] = &modelPage{box: new(byte), perms: old.perms}
+			p.pages[first+i] = old.lost()
 		}
 	}
 }
