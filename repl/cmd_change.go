@@ -26,33 +26,33 @@ func mappingChanges() []*Command {
 				{Line: "mmap 0x10000000 8k r fixed", Shows: "at a place"},
 				{Line: "expect error EINVAL mmap 0 rw", Shows: "the engine's own answer"},
 			},
-			Data: view.Change{}, Complete: []hint{hintAddr, hintPerms, hintMapWord}, Run: runMMap,
+			Data: []view.Value{view.Change{}}, Complete: []hint{hintAddr, hintPerms, hintMapWord}, Run: runMMap,
 		},
 		{
 			Name: "munmap", Group: "change mappings", Synopsis: "RANGE", Summary: "remove what is mapped in a range",
 			Examples: []Example{{Setup: "mmap 64k rw", Line: "munmap $_+16k,16k", Shows: "a hole in the middle"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr}, Run: runMUnmap,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runMUnmap,
 		},
 		{
 			Name: "mprotect", Group: "change mappings", Synopsis: "RANGE PERMS", Summary: "change permissions",
 			Examples: []Example{{Setup: "mmap 64k rw", Line: "mprotect $_,4k r", Shows: "one page read-only: the mapping splits"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr, hintPerms}, Run: runMProtect,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr, hintPerms}, Run: runMProtect,
 		},
 		{
 			Name: "mremap", Group: "change mappings", Synopsis: "RANGE NEWLEN [maymove] [dontunmap] [fixed ADDR]", Summary: "grow, shrink or move a mapping",
 			Examples: []Example{{Setup: "mmap 64k rw", Line: "mremap $_,64k 128k maymove", Shows: "twice as large"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr, hintNumber, hintRemapWord}, Run: runMRemap,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr, hintNumber, hintRemapWord}, Run: runMRemap,
 		},
 		{
 			Name: "brk", Group: "change mappings", Synopsis: "[ADDR|+N]", Summary: "move the end of the heap, or show it",
 			Examples: []Example{{Setup: "demo hello", Line: "brk +64k", Shows: "a larger heap"}},
-			Data:     view.Break{}, Complete: []hint{hintAddr}, Run: runBrk,
+			Data:     []view.Value{view.Break{}}, Complete: []hint{hintAddr}, Run: runBrk,
 		},
 		{
 			Name: "madvise", Group: "change mappings", Synopsis: "RANGE ADVICE", Summary: "advise the engine: dontneed drops pages",
 			Help:     "ADVICE is a name of madvise(2) with or without MADV_. All but dontneed are asked as the current thread's own system call.",
 			Examples: []Example{{Setup: "mmap 64k rw; touch $_,64k w", Line: "madvise $_,32k dontneed", Shows: "half of the pages go"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr, hintAdvice}, Run: runMAdvise,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr, hintAdvice}, Run: runMAdvise,
 		},
 	}
 }

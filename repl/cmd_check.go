@@ -13,7 +13,7 @@ func checkCommands() []*Command {
 		Name: "check", Group: "check", Summary: "verify every invariant of the engine, and the host's mappings against it",
 		Help:     "What is wrong is a fault of mmsh or of the host: exit status 3.",
 		Examples: []Example{{Setup: "mmap 64k rw; touch $_,8k w; fork", Line: "check", Shows: "two processes"}},
-		Data:     view.Check{}, Run: runCheck,
+		Data:     []view.Value{view.Check{}}, Run: runCheck,
 	}}
 }
 

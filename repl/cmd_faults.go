@@ -17,7 +17,7 @@ func faultCommands() []*Command {
 			Name: "touch", Group: "faults and COW", Synopsis: "RANGE r|w|x", Summary: "bring pages in, as accesses of the guest would",
 			Help:     "Each page's fault is answered with its cause; the first refusal ends it. An address alone means its page.",
 			Examples: []Example{{Setup: "mmap 64k rw", Line: "touch $_,16k w", Shows: "four pages of zeroes"}, {Setup: "mmap 64k rw", Line: "touch $_ r", Shows: "the zero page"}},
-			Data:     view.Touched{}, Complete: []hint{hintAddr, hintAccess}, Run: runTouch,
+			Data:     []view.Value{view.Touched{}}, Complete: []hint{hintAddr, hintAccess}, Run: runTouch,
 		},
 		{
 			Name: "cow", Group: "faults and COW", Synopsis: "[RANGE] | break RANGE | owners ADDR", Summary: "pages that wait for copy-on-write; break; who has a page",
@@ -27,12 +27,12 @@ func faultCommands() []*Command {
 				{Setup: "mmap 64k rw; let a = $_; touch $a,16k w; fork", Line: "cow break $a,4k", Shows: "copy one page"},
 				{Setup: "mmap 64k rw; let a = $_; touch $a,16k w; fork", Line: "cow owners $a", Shows: "parent and child"},
 			},
-			Data: view.COW{}, Complete: []hint{hintCOW, hintAddr}, Run: runCOW,
+			Data: []view.Value{view.COW{}, view.COWBreak{}, view.Owners{}}, Complete: []hint{hintCOW, hintAddr}, Run: runCOW,
 		},
 		{
 			Name: "why", Group: "faults and COW", Synopsis: "ADDR r|w|x", Summary: "what an access would meet, rule by rule; nothing is touched",
 			Examples: []Example{{Setup: "mmap 4k r", Line: "why $_ w", Shows: "a refusal, and what would allow it"}},
-			Data:     view.Why{}, Complete: []hint{hintAddr, hintAccess}, See: true, Run: runWhy,
+			Data:     []view.Value{view.Why{}}, Complete: []hint{hintAddr, hintAccess}, See: true, Run: runWhy,
 		},
 	}
 }

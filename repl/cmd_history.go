@@ -27,18 +27,18 @@ func historyCommands() []*Command {
 				{Setup: "mmap 64k rw; touch $_,8k w", Line: "events fault", Shows: "the faults"},
 				{Setup: "mmap 64k rw", Line: "events by shell", Shows: "what the shell did"},
 			},
-			Data: view.Events{}, Complete: []hint{hintFilter}, See: true, Run: runEvents,
+			Data: []view.Value{view.Events{}}, Complete: []hint{hintFilter}, See: true, Run: runEvents,
 		},
 		{
 			Name: "origin", Group: "history", Synopsis: "ADDR", Summary: "who made the mapping at an address, and what has happened to its page",
 			Examples: []Example{{Setup: "mmap 64k rw; touch $_,8k w; fork", Line: "origin $_@2", Shows: ""}},
-			Data:     view.OriginOfAddr{}, Complete: []hint{hintAddr}, See: true, Run: runOrigin,
+			Data:     []view.Value{view.OriginOfAddr{}}, Complete: []hint{hintAddr}, See: true, Run: runOrigin,
 		},
 		{
 			Name: "stats", Group: "history", Synopsis: "[by cause|vma|function|pid|syscall] [FILTER] | reset", Summary: "events counted",
 			Help:     "By cause counts the faults. `stats reset` makes counting begin anew.",
 			Examples: []Example{{Setup: "mmap 64k rw; touch $_,8k w", Line: "stats", Shows: "faults by cause"}, {Line: "stats by pid", Shows: "all events by process"}},
-			Data:     view.Stats{}, Complete: []hint{hintStats, hintFilter}, Run: runStats,
+			Data:     []view.Value{view.Stats{}, view.Text{}}, Complete: []hint{hintStats, hintFilter}, Run: runStats,
 		},
 	}
 }

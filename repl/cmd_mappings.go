@@ -24,38 +24,38 @@ func mappingViews() []*Command {
 				{Setup: "mmap 64k rw", Line: "vmas", Shows: "all"},
 				{Setup: "demo hello", Line: "vmas --perms ??x --sort size", Shows: "what can be executed, the largest first"},
 			},
-			Data: view.VMAs{}, Complete: []hint{hintAddr}, See: true, Run: runVMAs,
+			Data: []view.Value{view.VMAs{}}, Complete: []hint{hintAddr}, See: true, Run: runVMAs,
 		},
 		{
 			Name: "pmas", Group: "see mappings", Synopsis: "[RANGE]", Summary: "the pages held: what backs them, who shares them, why",
 			Examples: []Example{{Setup: "mmap 64k rw; touch $_,8k w", Line: "pmas", Shows: "two pages held, the rest never faulted"}},
-			Data:     view.PMAs{}, Complete: []hint{hintAddr}, See: true, Run: runPMAs,
+			Data:     []view.Value{view.PMAs{}}, Complete: []hint{hintAddr}, See: true, Run: runPMAs,
 		},
 		{
 			Name: "pages", Group: "see mappings", Synopsis: "RANGE", Summary: "one letter a page",
 			Examples: []Example{{Setup: "mmap 64k rw; touch $_,8k w; touch $_+8k,4k r", Line: "pages $_,64k", Shows: "written, zero page, never faulted"}},
-			Data:     view.Pages{}, Complete: []hint{hintAddr}, See: true, Run: runPages,
+			Data:     []view.Value{view.Pages{}}, Complete: []hint{hintAddr}, See: true, Run: runPages,
 		},
 		{
 			Name: "maps", Group: "see mappings", Summary: "/proc/PID/maps, byte for byte Linux's",
 			Examples: []Example{{Setup: "mmap 64k rw", Line: "maps", Shows: "as Linux prints it"}},
-			Data:     view.Maps{}, See: true, Run: runMaps,
+			Data:     []view.Value{view.Maps{}}, See: true, Run: runMaps,
 		},
 		{
 			Name: "map", Group: "see mappings", Summary: "a picture of the address space",
 			Examples: []Example{{Setup: "demo hello", Line: "map", Shows: "a program's layout"}},
-			Data:     view.Map{}, See: true, Run: runMap,
+			Data:     []view.Value{view.Map{}}, See: true, Run: runMap,
 		},
 		{
 			Name: "walk", Group: "see mappings", Synopsis: "ADDR", Summary: "from an address down to the host's memory, step by step",
 			Examples: []Example{{Setup: "mmap 8k rw; touch $_,4k w", Line: "walk $_", Shows: "vma, pma, memory file, host"}},
-			Data:     view.Walk{}, Complete: []hint{hintAddr}, See: true, Run: runWalk,
+			Data:     []view.Value{view.Walk{}}, Complete: []hint{hintAddr}, See: true, Run: runWalk,
 		},
 		{
 			Name: "info", Aliases: []string{"xinfo", "i"}, Group: "see mappings", Synopsis: "ADDR | registers|threads|proc mappings|symbol NAME",
 			Summary:  "what there is to say of an address",
 			Examples: []Example{{Setup: "demo hello", Line: "info $sp", Shows: "the stack"}, {Setup: "demo hello", Line: "info registers", Shows: "as gdb"}},
-			Data:     view.Info{}, Complete: []hint{hintAddr}, See: true, Run: runInfo,
+			Data:     []view.Value{view.Info{}, view.Regs{}, view.Processes{}, view.VMAs{}}, Complete: []hint{hintAddr}, See: true, Run: runInfo,
 		},
 	}
 }
@@ -216,7 +216,7 @@ func runVMAs(c *call) (view.Value, error) {
 		}
 		r := c.s.viewVMA(o.proc, v)
 		r.Row, r.Here = i+1, c.s.here(o.proc, v.AR)
-		if o.gaps && i > 0 {
+		if o.gaps && i > 0 && (o.order == "" || o.order == "start") {
 			r.Gap = uint64(v.AR.Start - all[i-1].AR.End)
 		}
 		rows = append(rows, r)

@@ -23,38 +23,38 @@ func memoryViews() []*Command {
 				{Setup: `mmap 4k rw; write $_ "hello"`, Line: "x/4xw $_", Shows: "four words"},
 				{Setup: "demo hello", Line: "x/3i $pc", Shows: "instructions"},
 			},
-			Data: view.Examined{}, Complete: []hint{hintAddr}, See: true, Repeats: true, Run: runExamine,
+			Data: []view.Value{view.Examined{}}, Complete: []hint{hintAddr}, See: true, Repeats: true, Run: runExamine,
 		},
 		{
 			Name: "print", Aliases: []string{"p"}, Group: "see memory", Synopsis: "[/F] EXPR", Summary: "the value of an expression",
 			Examples: []Example{{Line: "print 2*8k", Shows: "16384"}, {Setup: "demo hello", Line: "print/x $rsp", Shows: "a register"}},
-			Data:     view.Printed{}, Complete: []hint{hintAddr}, Run: runPrint,
+			Data:     []view.Value{view.Printed{}}, Complete: []hint{hintAddr}, Run: runPrint,
 		},
 		{
 			Name: "hexdump", Group: "see memory", Synopsis: "[RANGE]", Summary: "bytes and characters, 16 a line",
 			Help:     "An address alone means 128 bytes; nothing means the next 128.",
 			Examples: []Example{{Setup: `mmap 4k rw; write $_ "hello"`, Line: "hexdump $_,32", Shows: "two lines"}},
-			Data:     view.Bytes{}, Complete: []hint{hintAddr}, See: true, Repeats: true, Run: runHexdump,
+			Data:     []view.Value{view.Bytes{}}, Complete: []hint{hintAddr}, See: true, Repeats: true, Run: runHexdump,
 		},
 		{
 			Name: "string", Group: "see memory", Synopsis: "ADDR", Summary: "the NUL-terminated string at an address",
 			Examples: []Example{{Setup: `mmap 4k rw; write $_ "hello"`, Line: "string $_", Shows: "hello"}},
-			Data:     view.CString{}, Complete: []hint{hintAddr}, See: true, Run: runString,
+			Data:     []view.Value{view.CString{}}, Complete: []hint{hintAddr}, See: true, Run: runString,
 		},
 		{
 			Name: "regs", Group: "see memory", Summary: "the current thread's registers, and what they point to",
 			Examples: []Example{{Setup: "demo hello", Line: "regs", Shows: "at the first instruction"}},
-			Data:     view.Regs{}, See: true, Run: runRegs,
+			Data:     []view.Value{view.Regs{}}, See: true, Run: runRegs,
 		},
 		{
 			Name: "auxv", Group: "see memory", Summary: "the auxiliary vector that the program was given",
 			Examples: []Example{{Setup: "demo hello", Line: "auxv", Shows: "AT_ENTRY, AT_PHDR, …"}},
-			Data:     view.Auxv{}, See: true, Run: runAuxv,
+			Data:     []view.Value{view.Auxv{}}, See: true, Run: runAuxv,
 		},
 		{
 			Name: "disas", Aliases: []string{"disassemble", "nearpc"}, Group: "see memory", Synopsis: "[ADDR [N]]", Summary: "instructions in AT&T syntax, N of them (10)",
 			Examples: []Example{{Setup: "demo hello", Line: "disas $pc 5", Shows: "the first five"}},
-			Data:     view.Examined{}, Complete: []hint{hintAddr}, See: true, Run: runDisas,
+			Data:     []view.Value{view.Examined{}}, Complete: []hint{hintAddr}, See: true, Run: runDisas,
 		},
 	}
 }
@@ -85,7 +85,7 @@ func runExamine(c *call) (view.Value, error) {
 		return nil, fmt.Errorf("%d units are too many to show; at most %d", f.Count, maxUnits)
 	}
 	c.s.format = f
-	v := view.Examined{PID: at.pid, Format: fmt.Sprintf("%d%c%c", f.Count, f.Letter, "?bh?w???g"[f.Unit])}
+	v := view.Examined{PID: at.pid, Format: fmt.Sprintf("%d%c%c", f.Count, f.Letter, "?bh?w???g"[f.Unit]), Rows: []view.Unit{}}
 	switch f.Letter {
 	case 's':
 		err = c.examineStrings(at, f, &v)
@@ -94,7 +94,7 @@ func runExamine(c *call) (view.Value, error) {
 	default:
 		err = c.examineUnits(at, f, &v)
 	}
-	if len(v.Rows) == 0 {
+	if err != nil && len(v.Rows) == 0 {
 		return nil, err
 	}
 	return v, err

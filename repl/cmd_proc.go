@@ -19,13 +19,13 @@ func processCommands() []*Command {
 		{
 			Name: "ps", Group: "processes", Summary: "list the processes, dead ones included",
 			Examples: []Example{{Setup: "fork", Line: "ps", Shows: "parent and child"}},
-			Data:     view.Processes{}, See: true, Run: runPS,
+			Data:     []view.Value{view.Processes{}}, See: true, Run: runPS,
 		},
 		{
 			Name: "proc", Group: "processes", Synopsis: "[PID]", Summary: "make a process the current one",
 			Help:     "A process that has ended can be looked at: its last state.",
 			Examples: []Example{{Setup: "fork", Line: "proc $child", Shows: "go to the child"}},
-			Data:     view.Process{}, Complete: []hint{hintPID}, Run: runProc,
+			Data:     []view.Value{view.Process{}}, Complete: []hint{hintPID}, Run: runProc,
 		},
 		{
 			Name: "on", Group: "processes", Synopsis: "PID CMD…", Summary: "run a command on another process",
@@ -36,13 +36,13 @@ func processCommands() []*Command {
 			Name: "fork", Group: "processes", Synopsis: "[PID]", Summary: "copy a process",
 			Help:     "Parent and child share all pages until one of them writes. The current process stays; $_ and $child are the child's pid.",
 			Examples: []Example{{Setup: "mmap 64k rw; touch $_,64k w", Line: "fork", Shows: "a child that shares 16 pages"}},
-			Data:     view.Forked{}, Complete: []hint{hintPID}, Run: runFork,
+			Data:     []view.Value{view.Forked{}}, Complete: []hint{hintPID}, Run: runFork,
 		},
 		{
 			Name: "call", Group: "processes", Synopsis: "NAME|NR [ARG…]", Summary: "make a system call as the current thread would",
 			Help:     "Arguments are expressions and are not checked: the call's own answer is seen. The value goes to $_; a refusal is printed as errno and reason.",
 			Examples: []Example{{Line: "call mmap 0 8k PROT_READ MAP_PRIVATE|MAP_ANONYMOUS -1 0", Shows: "mmap by hand"}},
-			Data:     view.Call{}, Complete: []hint{hintSyscall, hintAddr}, Run: runCall,
+			Data:     []view.Value{view.Call{}}, Complete: []hint{hintSyscall, hintAddr}, Run: runCall,
 		},
 	}
 }

@@ -20,45 +20,45 @@ func runCommands() []*Command {
 			Name: "load", Group: "run", Synopsis: "FILE [ARGS…]", Summary: "load a program, stopped at its first instruction",
 			Help:     "The program gets a world of its own: what ran before is killed. FILE is looked up in the guests' tree, a name without / along PATH.",
 			Examples: []Example{{Setup: "", Line: "expect error ENOENT load /no/such/file", Shows: "a program that is not there"}},
-			Data:     view.Stop{}, Complete: []hint{hintFile}, Run: runLoad,
+			Data:     []view.Value{view.Stop{}}, Complete: []hint{hintFile}, Run: runLoad,
 		},
 		{
 			Name: "demo", Group: "run", Synopsis: "[NAME]", Summary: "load an embedded program, or list them",
 			Examples: []Example{{Line: "demo", Shows: "the names"}, {Line: "demo hello", Shows: "load one"}},
-			Data:     view.Stop{}, Complete: []hint{hintDemo}, Run: runDemo,
+			Data:     []view.Value{view.Stop{}, view.Names{}}, Complete: []hint{hintDemo}, Run: runDemo,
 		},
 		{
 			Name: "run", Aliases: []string{"r"}, Group: "run", Summary: "run the program from its start until it stops",
 			Help:     "A program that has moved is loaded again first.",
 			Examples: []Example{{Setup: "demo hello", Line: "run", Shows: "to the end"}},
-			Data:     view.Stop{}, Run: runRun,
+			Data:     []view.Value{view.Stop{}}, Run: runRun,
 		},
 		{
 			Name: "start", Group: "run", Summary: "load the program again and stop at its first instruction",
 			Examples: []Example{{Setup: "demo hello; run", Line: "start", Shows: "back to the beginning"}},
-			Data:     view.Stop{}, Run: runStart,
+			Data:     []view.Value{view.Stop{}}, Run: runStart,
 		},
 		{
 			Name: "continue", Aliases: []string{"c"}, Group: "run", Summary: "let the guests run until something stops them",
 			Examples: []Example{{Setup: "demo hello", Line: "continue", Shows: "go on"}},
-			Data:     view.Stop{}, Repeats: true, Run: runContinue,
+			Data:     []view.Value{view.Stop{}}, Repeats: true, Run: runContinue,
 		},
 		{
 			Name: "stepi", Aliases: []string{"si", "s"}, Group: "run", Synopsis: "[N]", Summary: "run one instruction, or N",
 			Help:     "A system call is one instruction. All other threads stand still.",
 			Examples: []Example{{Setup: "demo hello", Line: "stepi 3", Shows: "three instructions"}},
-			Data:     view.Stop{}, Repeats: true, Run: runStepI,
+			Data:     []view.Value{view.Stop{}}, Repeats: true, Run: runStepI,
 		},
 		{
 			Name: "step-syscall", Aliases: []string{"ss"}, Group: "run", Summary: "run until the next system call of this thread is done",
 			Examples: []Example{{Setup: "demo hello", Line: "step-syscall", Shows: "the first call and its result"}},
-			Data:     view.Stop{}, Repeats: true, Run: runStepSyscall,
+			Data:     []view.Value{view.Stop{}}, Repeats: true, Run: runStepSyscall,
 		},
 		{
 			Name: "kill", Aliases: []string{"k"}, Group: "run", Summary: "kill every process and give their memory back",
 			Help:     "A program stays known to `run`; where there was none, there is a new blank process.",
 			Examples: []Example{{Setup: "demo hello", Line: "kill", Shows: "end it"}},
-			Data:     view.Text{}, Run: runKill,
+			Data:     []view.Value{view.Text{}}, Run: runKill,
 		},
 	}
 }

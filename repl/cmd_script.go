@@ -18,12 +18,12 @@ func scriptCommands() []*Command {
 			Name: "let", Group: "scripting", Synopsis: "NAME = CMD… | EXPR", Summary: "keep a value under a name, for $NAME",
 			Help:     "If the first word is exactly a command's name the command is run and its value ($_) is kept; else the text is an expression.",
 			Examples: []Example{{Line: "let a = mmap 64k rw", Shows: "an address"}, {Line: "let n = 16*4k", Shows: "a number"}},
-			Data:     view.Let{}, Complete: []hint{hintNone, hintNone, hintCommand}, Run: runLet,
+			Data:     []view.Value{view.Let{}}, Complete: []hint{hintNone, hintNone, hintCommand}, Run: runLet,
 		},
 		{
 			Name: "echo", Group: "scripting", Synopsis: "TEXT…", Summary: "print words; $name and ${EXPR} are replaced",
 			Examples: []Example{{Setup: "let a = 4k", Line: "echo one page is $a bytes, two are ${2*$a}", Shows: "4096, 8192"}},
-			Data:     view.Text{}, Run: runEcho,
+			Data:     []view.Value{view.Text{}}, Run: runEcho,
 		},
 		{
 			Name: "repeat", Group: "scripting", Synopsis: "N { … }", Summary: "run commands N times; $i counts from 0",
@@ -49,7 +49,7 @@ func scriptCommands() []*Command {
 		{
 			Name: "time", Group: "scripting", Synopsis: "CMD…", Summary: "run a command and say how long it took",
 			Examples: []Example{{Line: "time mmap 64k rw", Shows: ""}},
-			Data:     view.Timed{}, Complete: []hint{hintCommand}, Run: runTime,
+			Data:     []view.Value{view.Timed{}}, Complete: []hint{hintCommand}, Run: runTime,
 		},
 	}
 }

@@ -18,27 +18,27 @@ func shellCommands() []*Command {
 		{
 			Name: "help", Aliases: []string{"h"}, Group: "shell", Synopsis: "[WORD]", Summary: "what commands there are; how one is used",
 			Examples: []Example{{Line: "help mmap", Shows: ""}},
-			Data:     view.Text{}, Complete: []hint{hintCommand}, Run: runHelp,
+			Data:     []view.Value{view.Text{}}, Complete: []hint{hintCommand}, Run: runHelp,
 		},
 		{
 			Name: "apropos", Group: "shell", Synopsis: "WORD…", Summary: "commands whose help speaks of something",
 			Examples: []Example{{Line: "apropos copy-on-write", Shows: ""}},
-			Data:     view.Text{}, Run: runApropos,
+			Data:     []view.Value{view.Text{}}, Run: runApropos,
 		},
 		{
 			Name: "alias", Group: "shell", Synopsis: "[NAME = CMD…]", Summary: "give a command another name, or list those given",
 			Examples: []Example{{Line: "alias room = vmas --gaps", Shows: ""}},
-			Data:     view.Names{}, Complete: []hint{hintNone, hintNone, hintCommand}, Run: runAlias,
+			Data:     []view.Value{view.Names{}}, Complete: []hint{hintNone, hintNone, hintCommand}, Run: runAlias,
 		},
 		{
 			Name: "show", Group: "shell", Synopsis: "[NAME]", Summary: "the settings",
 			Examples: []Example{{Line: "show fault-window", Shows: ""}},
-			Data:     view.Settings{}, Complete: []hint{hintSetting}, Run: runShow,
+			Data:     []view.Value{view.Settings{}, view.Setting{}}, Complete: []hint{hintSetting}, Run: runShow,
 		},
 		{
 			Name: "history", Group: "shell", Synopsis: "[N]", Summary: "the lines of this session, or the last N",
 			Examples: []Example{{Line: "history", Shows: ""}},
-			Data:     view.Names{}, Run: runHistory,
+			Data:     []view.Value{view.Names{}}, Run: runHistory,
 		},
 		{
 			Name: "quit", Aliases: []string{"q", "exit"}, Group: "shell", Synopsis: "[N]", Summary: "end mmsh, with exit status N",

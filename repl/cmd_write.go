@@ -19,33 +19,33 @@ func memoryChanges() []*Command {
 			Name: "set", Group: "change memory", Synopsis: "{SIZE}ADDR = V | $REG = V | $NAME = V | NAME VALUE", Summary: "store a value: in memory, a register, a variable, a setting",
 			Help:     "A store ignores permissions, as a debugger's does, and breaks COW. SIZE is 1, 2, 4 or 8. `show` lists the settings.",
 			Examples: []Example{{Setup: "mmap 4k rw; let a = $_", Line: "set {4}$a = 0x2a", Shows: "four bytes"}, {Line: "set fault-window 64k", Shows: "a setting"}},
-			Data:     view.Change{}, Complete: []hint{hintSetting, hintAddr}, Run: runSet,
+			Data:     []view.Value{view.Change{}, view.Setting{}, view.Settings{}}, Complete: []hint{hintSetting, hintAddr}, Run: runSet,
 		},
 		{
 			Name: "write", Aliases: []string{"eb"}, Group: "change memory", Synopsis: `ADDR "text"|hex…`, Summary: "store bytes",
 			Help:     "\"…\" knows C's escapes, '…' is literal; hexadecimal digits may be spread over words.",
 			Examples: []Example{{Setup: "mmap 4k rw", Line: `write $_ "hi\n"`, Shows: "three bytes"}, {Setup: "mmap 4k rw", Line: "write $_ de ad be ef", Shows: "four bytes"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr}, Run: runWrite,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runWrite,
 		},
 		{
 			Name: "fill", Group: "change memory", Synopsis: "RANGE BYTE", Summary: "store one byte all over a range",
 			Examples: []Example{{Setup: "mmap 8k rw", Line: "fill $_,8k 0xcc", Shows: "two pages"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr, hintNumber}, Run: runFill,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr, hintNumber}, Run: runFill,
 		},
 		{
 			Name: "zero", Group: "change memory", Synopsis: "RANGE", Summary: "store zeroes all over a range",
 			Examples: []Example{{Setup: "mmap 8k rw; fill $_,8k 1", Line: "zero $_,4k", Shows: "one page"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr}, Run: runZero,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runZero,
 		},
 		{
 			Name: "ed", Group: "change memory", Synopsis: "ADDR VALUE…", Summary: "store 4-byte values (windbg's)",
 			Examples: []Example{{Setup: "mmap 4k rw", Line: "ed $_ 1 2", Shows: "two values"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr}, Run: runStoreUnits,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runStoreUnits,
 		},
 		{
 			Name: "eq", Group: "change memory", Synopsis: "ADDR VALUE…", Summary: "store 8-byte values (windbg's)",
 			Examples: []Example{{Setup: "mmap 4k rw", Line: "eq $_ 0x1122334455667788", Shows: "one value"}},
-			Data:     view.Change{}, Complete: []hint{hintAddr}, Run: runStoreUnits,
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runStoreUnits,
 		},
 	}
 }

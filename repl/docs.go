@@ -2,6 +2,7 @@ package repl
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -72,12 +73,17 @@ func JSONPage() string {
 	shape(&out, reflect.TypeOf(view.Envelope{}), "")
 	out.WriteString("```\n")
 	for _, c := range newTable().commands {
-		if c.Data == nil {
-			continue
+		if len(c.Data) > 0 {
+			fmt.Fprintf(&out, "\n## %s\n", c.Name)
 		}
-		fmt.Fprintf(&out, "\n## %s\n\n```\n", c.Name)
-		shape(&out, reflect.TypeOf(c.Data), "")
-		out.WriteString("```\n")
+		for i, v := range c.Data {
+			if i > 0 {
+				out.WriteString("\nor\n")
+			}
+			out.WriteString("\n```\n")
+			shape(&out, reflect.TypeOf(v), "")
+			out.WriteString("```\n")
+		}
 	}
 	return out.String()
 }
@@ -150,9 +156,11 @@ func JSONSchema() string {
 	data := []any{map[string]any{"type": "null"}}
 	seen := map[reflect.Type]bool{}
 	for _, c := range newTable().commands {
-		if t := reflect.TypeOf(c.Data); c.Data != nil && !seen[t] {
-			seen[t] = true
-			data = append(data, schemaOf(t))
+		for _, v := range c.Data {
+			if t := reflect.TypeOf(v); !seen[t] {
+				seen[t] = true
+				data = append(data, schemaOf(t))
+			}
 		}
 	}
 	envelope := schemaOf(reflect.TypeOf(view.Envelope{}))
@@ -193,4 +201,81 @@ func schemaOf(t reflect.Type) map[string]any {
 		return map[string]any{"type": "object", "properties": properties, "required": required}
 	}
 	return map[string]any{"type": "number"}
+}
+
+// CheckData reports how data, decoded from JSON, differs from every shape that
+// the command called name may answer.
+func CheckData(name string, data any) error {
+	entry, err := newTable().find(name, false)
+	if err != nil || data == nil {
+		return err
+	}
+	var wrong []error
+	for _, v := range entry.Data {
+		err := checkShape(data, reflect.TypeOf(v), name)
+		if err == nil {
+			return nil
+		}
+		wrong = append(wrong, err)
+	}
+	return errors.Join(wrong...)
+}
+
+// checkShape compares decoded JSON with a type.
+func checkShape(data any, t reflect.Type, at string) error {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch data := data.(type) {
+	case map[string]any:
+		if t == valueType {
+			return nil // another command's
+		}
+		if t.Kind() != reflect.Struct {
+			return fmt.Errorf("%s: an object is no %v", at, t)
+		}
+		return checkObject(data, t, at)
+	case []any:
+		if t.Kind() != reflect.Slice {
+			return fmt.Errorf("%s: a list is no %v", at, t)
+		}
+		for i, one := range data {
+			if err := checkShape(one, t.Elem(), fmt.Sprintf("%s[%d]", at, i)); err != nil {
+				return err
+			}
+		}
+	case string:
+		if t.Kind() != reflect.String && t != addrType {
+			return fmt.Errorf("%s: %q is no %v", at, data, t)
+		}
+	case float64:
+		if t == addrType || !strings.Contains(t.Kind().String(), "int") && t.Kind() != reflect.Float64 {
+			return fmt.Errorf("%s: a number is no %v", at, t)
+		}
+	case bool:
+		if t.Kind() != reflect.Bool {
+			return fmt.Errorf("%s: %v is no %v", at, data, t)
+		}
+	}
+	return nil
+}
+
+func checkObject(data map[string]any, t reflect.Type, at string) error {
+	known := map[string]bool{}
+	for _, f := range fields(t) {
+		known[f.name] = true
+		value, ok := data[f.name]
+		if !ok && !f.optional {
+			return fmt.Errorf("%s lacks %s", at, f.name)
+		}
+		if err := checkShape(value, f.of, at+"."+f.name); ok && err != nil {
+			return err
+		}
+	}
+	for name := range data {
+		if !known[name] {
+			return fmt.Errorf("%s has %s, which its shape has not", at, name)
+		}
+	}
+	return nil
 }

@@ -34,7 +34,7 @@ func expectCommand() *Command {
 			{Setup: "mmap 64k rw; let a = $_; touch $a,8k w", Line: `expect pages $a,16k "WW.."`, Shows: "two pages written"},
 			{Line: "expect error EINVAL mprotect 0x1 4k rw", Shows: "a refusal"},
 		},
-		Data: view.Expected{}, Complete: []hint{hintExpect, hintAddr}, Run: runExpect,
+		Data: []view.Value{view.Expected{}}, Complete: []hint{hintExpect, hintAddr}, Run: runExpect,
 	}
 }
 

@@ -93,7 +93,7 @@ func (s *Session) playAll(ctx context.Context, cmds []*lang.Command) bool {
 // step runs one command of a script and reports whether the script goes on.
 func (s *Session) step(ctx context.Context, cmd *lang.Command) bool {
 	err := s.top(ctx, cmd)
-	return ctx.Err() == nil && !s.quitting && (err == nil || s.config.KeepGoing)
+	return !s.quitting && (err == nil || s.config.KeepGoing && ctx.Err() == nil)
 }
 
 // statusInterrupted is what a script that was stopped by Ctrl-C exits with, as
@@ -201,9 +201,9 @@ func (s *Session) typedCommands(ctx context.Context, cmds []*lang.Command, last 
 	s.interruptible(ctx, func(ctx context.Context) {
 		for _, cmd := range cmds {
 			s.typed = append(s.typed, oneLine(cmd.Source))
-			_ = s.top(ctx, cmd) // it has been told
+			err := s.top(ctx, cmd)
 			last = s.repeatable(cmd)
-			if s.quitting || ctx.Err() != nil {
+			if s.quitting || err != nil && ctx.Err() != nil {
 				return
 			}
 		}

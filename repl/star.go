@@ -26,7 +26,7 @@ func assertCommand() *Command {
 		Help: "The names of `let` are numbers (a leading $ may be written). Functions: vma(a) pma(a) page(a) mem(a, n) reg(\"rip\") sym(\"main\") rss() stats(\"cow-copy\"); " +
 			"each takes pid=. vma and pma answer None where there is none; page answers a letter of `pages`; mem answers bytes.",
 		Examples: []Example{{Setup: "mmap 64k rw; let a = $_", Line: `assert vma(a).size == 65536 and vma(a).perms == "rw-p"`, Shows: "of a mapping"}},
-		Data:     view.Expected{}, Run: runAssert,
+		Data:     []view.Value{view.Expected{}}, Run: runAssert,
 	}
 }
 

@@ -19,10 +19,10 @@ type Command struct {
 	Summary  string // one line
 	Help     string // more, in whole sentences; may be empty
 	Examples []Example
-	Data     view.Value // an empty value of what it answers, for docs/json.md; nil: nothing
-	Complete []hint     // what its words are; the last one repeats
-	See      bool       // it only looks, and takes a last @N
-	Repeats  bool       // Enter on an empty line runs it again
+	Data     []view.Value // empty values of what it may answer, for docs/json.md
+	Complete []hint       // what its words are; the last one repeats
+	See      bool         // it only looks, and takes a last @N
+	Repeats  bool         // Enter on an empty line runs it again
 	Run      func(c *call) (view.Value, error)
 }
 

@@ -93,7 +93,28 @@ func TestExamplesOfTheHelpRun(t *testing.T) {
 				if r := play(t, text); r.status != 0 {
 					t.Errorf("status %d\n%s%s", r.status, r.out, r.err)
 				}
+				checkData(t, play(t, text, "--json=lines").out)
 			})
+		}
+	}
+}
+
+// checkData compares each envelope's data with the shapes in docs/json.md.
+func checkData(t *testing.T, out string) {
+	t.Helper()
+	for dec := json.NewDecoder(strings.NewReader(out)); dec.More(); {
+		var e struct {
+			Cmd, Line string
+			Data      any
+		}
+		if err := dec.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Cmd == "on" {
+			continue // its data is another command's
+		}
+		if err := repl.CheckData(e.Cmd, e.Data); err != nil {
+			t.Errorf("%s: %v", e.Line, err)
 		}
 	}
 }
