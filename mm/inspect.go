@@ -65,18 +65,6 @@ const (
 	PageGuard     Page = 'g'
 )
 
-// Stats are a memory manager's sums and counters, in bytes and events.
-type Stats struct {
-	Virtual, Data, Locked      uint64
-	RSS, MaxRSS                uint64
-	RSSAnon, RSSFile, RSSShmem uint64
-	VMAs, PMAs                 int
-	COWWaiting                 uint64 // bytes
-	LargestGap                 uint64
-	MinorFaults, MajorFaults   uint64
-	Causes                     [memmap.IOError + 1]uint64 // faults by cause
-}
-
 // VMAs returns the vmas that overlap ar, whole, in order.
 func (mm *MemoryManager) VMAs(ar memmap.AddrRange) []VMAInfo {
 	mm.mappingMu.RLock()
@@ -257,40 +245,6 @@ func (mm *MemoryManager) pageState(p *pma) Page {
 		return PageFileDirty
 	}
 	return PageFile
-}
-
-// Stats returns the current numbers. Cost: linear in vmas and pmas.
-func (mm *MemoryManager) Stats() Stats {
-	mm.mappingMu.RLock()
-	defer mm.mappingMu.RUnlock()
-	mm.activeMu.RLock()
-	defer mm.activeMu.RUnlock()
-	s := mm.faults
-	s.Virtual, s.Data, s.Locked = mm.vmas.Span(), mm.dataAS, mm.lockedAS
-	s.RSS, s.MaxRSS = mm.residentLocked(), mm.maxRSS
-	s.RSSAnon, s.RSSFile, s.RSSShmem = mm.rss[rssAnon], mm.rss[rssFile], mm.rss[rssShmem]
-	s.VMAs, s.PMAs = mm.vmas.Len(), mm.pmas.Len()
-	s.LargestGap = mm.gaps.Largest()
-	for p := range mm.pmas.All() {
-		if mm.waits(&p.Value) {
-			s.COWWaiting += p.Length()
-		}
-	}
-	return s
-}
-
-// RSS returns the resident bytes, as Linux counts them, in O(1).
-func (mm *MemoryManager) RSS() uint64 {
-	mm.activeMu.RLock()
-	defer mm.activeMu.RUnlock()
-	return mm.residentLocked()
-}
-
-// Virtual returns the mapped bytes, in O(1).
-func (mm *MemoryManager) Virtual() uint64 {
-	mm.mappingMu.RLock()
-	defer mm.mappingMu.RUnlock()
-	return mm.vmas.Span()
 }
 
 // Owner is a process that has a page.

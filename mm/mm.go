@@ -20,7 +20,7 @@
 //
 // Build with the tag mmlocks to have the order checked.
 //
-// Read vma.go and pma.go first, then fault.go.
+// Read vma.go and pma.go first, then fault.go, fill.go and cow.go.
 package mm
 
 import (

@@ -1,0 +1,178 @@
+package mm
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/pgalloc"
+)
+
+// bringIn sees to it that pmas that allow at lie over all of ar, a range of pages
+// of seg's vma, which allows at. It returns how far it came, and if that is short
+// of ar.End, why.
+//
+// Preconditions: mm.mappingMu is held; mm.activeMu is held for writing.
+// Postcondition: c is to be flushed, whatever the outcome.
+func (mm *MemoryManager) bringIn(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	for pos := ar.Start; pos < ar.End; {
+		rest := memmap.AddrRange{Start: pos, End: ar.End}
+		p, ok := mm.pmas.LowerBound(pos)
+		var err error
+		switch {
+		case !ok || p.Start > pos:
+			pos, err = mm.fillHole(c, seg, rest, at)
+			if seg.Value.private && !seg.Value.anonymous() && at.Write && err == nil {
+				pos = rest.Start // what was found in the file is now to be copied
+			}
+		case mm.mustOwn(&p.Value, at):
+			pos, err = mm.breakCOW(c, seg, p, rest)
+		case p.Value.kind != owned && !p.Value.translate.SupersetOf(at):
+			pos, err = mm.upgrade(c, seg, p, rest, at)
+		default:
+			pos = p.End
+		}
+		if err != nil {
+			return pos, err
+		}
+	}
+	return ar.End, nil
+}
+
+// mustOwn reports whether an access needs private memory where there is none yet.
+// The zero page is never executed: the host maps it for reading only.
+func (mm *MemoryManager) mustOwn(p *pma, at memmap.AccessType) bool {
+	return at.Write && mm.needCOW(p) || at.Execute && p.kind == zero
+}
+
+// fillHole makes pmas from rest.Start on, where there is none, and returns how far.
+func (mm *MemoryManager) fillHole(c *change, seg vmaSeg, rest memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	hole := mm.holeIn(seg, rest.Start)
+	required := rest.Intersect(hole)
+	if !seg.Value.anonymous() {
+		optional := mm.reach(required).Intersect(hole)
+		return mm.translate(c, seg, required, optional, at)
+	}
+	window := mm.windowFor(required).Intersect(hole)
+	if !at.Write && !at.Execute {
+		mm.insertZero(c, seg, window)
+		return window.End, nil
+	}
+	return mm.allocate(c, seg, required, window)
+}
+
+// holeIn returns the stretch of seg around addr that has no pmas.
+func (mm *MemoryManager) holeIn(seg vmaSeg, addr memmap.Addr) memmap.AddrRange {
+	hole := seg.Range
+	if prev, ok := mm.pmas.UpperBound(addr); ok {
+		hole.Start = max(hole.Start, prev.End)
+	}
+	if next, ok := mm.pmas.LowerBound(addr); ok {
+		hole.End = min(hole.End, next.Start)
+	}
+	return hole
+}
+
+func (mm *MemoryManager) insertZero(c *change, seg vmaSeg, ar memmap.AddrRange) {
+	p := zeroPMA(ar, &seg.Value)
+	p.cause = memmap.ZeroMap
+	p.event = mm.brought(c, memmap.ZeroMap, ar)
+	mm.insertPMA(ar, p)
+}
+
+// allocate puts fresh pages at window, or if there is not so much memory at required.
+func (mm *MemoryManager) allocate(c *change, seg vmaSeg, required, window memmap.AddrRange) (memmap.Addr, error) {
+	fr, err := mm.mem.Allocate(window.Length(), pgalloc.Anonymous, mm.near(window))
+	if err != nil && window != required {
+		window = required
+		fr, err = mm.mem.Allocate(window.Length(), pgalloc.Anonymous, mm.near(window))
+	}
+	if err != nil {
+		return required.Start, outOfMemory(required, err)
+	}
+	p := mm.ownPMA(fr, &seg.Value)
+	p.cause = memmap.ZeroFill
+	p.event = mm.brought(c, memmap.ZeroFill, window)
+	mm.insertPMA(window, p)
+	return window.End, nil
+}
+
+// outOfMemory is what a guest meets that needs a page where none is left: SIGBUS,
+// as with Linux's memory files.
+func outOfMemory(ar memmap.AddrRange, err error) error {
+	return &memmap.BusError{Err: &memmap.Refusal{
+		Op: "fault", Errno: unix.ENOMEM, Why: memmap.LimitHit,
+		Reason: fmt.Sprintf("no memory for %v: %v", ar, err),
+	}}
+}
+
+// translate makes pmas for required, and as much of optional as the Mappable
+// offers, out of its answer.
+func (mm *MemoryManager) translate(c *change, seg vmaSeg, required, optional memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	toCopy := seg.Value.private && at.Write
+	if seg.Value.private { // we must read to copy later, and never dirty the file
+		at.Read, at.Write = true, false
+	}
+	ts, err := mm.askMappable(seg, required, optional, at)
+	end := required.Start
+	for _, t := range ts {
+		ar := addrRangeOf(seg, t.Source)
+		t.File.IncRef(t.FileRange())
+		p := translatedPMA(t, &seg.Value)
+		p.cause = memmap.FileMap
+		if !toCopy { // else the copy is the event
+			p.event = mm.brought(c, memmap.FileMap, ar)
+		}
+		mm.insertPMA(ar, p)
+		end = ar.End
+	}
+	if end < required.End {
+		return end, err
+	}
+	return end, nil
+}
+
+// askMappable is Translate for addresses, with its answer checked.
+func (mm *MemoryManager) askMappable(seg vmaSeg, required, optional memmap.AddrRange, at memmap.AccessType) ([]memmap.Translation, error) {
+	req, opt := mappableRange(seg, required), mappableRange(seg, optional)
+	ts, err := seg.Value.mappable.Translate(req, opt, at)
+	if bad := memmap.CheckTranslateResult(req, opt, at, ts, err); bad != nil {
+		panic(fmt.Sprintf("mm: %v: %v", seg.Range, bad))
+	}
+	return ts, err
+}
+
+// addrRangeOf returns where seg has the offsets mr.
+func addrRangeOf(seg vmaSeg, mr memmap.MappableRange) memmap.AddrRange {
+	start := seg.Start + memmap.Addr(mr.Start-seg.Value.off)
+	return memmap.AddrRange{Start: start, End: start + memmap.Addr(mr.Length())}
+}
+
+// upgrade asks the Mappable of p, whose translation does not allow at, anew, and
+// puts its answer in p's place.
+func (mm *MemoryManager) upgrade(c *change, seg vmaSeg, p pmaSeg, rest memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	piece := p.Intersect(seg.Range)
+	required := piece.Intersect(rest)
+	optional := mm.reach(required).Intersect(piece)
+	at = at.Union(p.Value.translate)
+	if seg.Value.private {
+		at.Read, at.Write = true, false
+	}
+	ts, err := mm.askMappable(seg, required, optional, at)
+	end := required.Start
+	for _, t := range ts {
+		ar := addrRangeOf(seg, t.Source)
+		mm.cutPMAs(c, ar, everything)
+		t.File.IncRef(t.FileRange())
+		next := translatedPMA(t, &seg.Value)
+		next.cause = memmap.Upgrade
+		next.event = mm.brought(c, memmap.Upgrade, ar)
+		mm.insertPMA(ar, next)
+		end = ar.End
+	}
+	if end < required.End {
+		return end, err
+	}
+	return end, nil
+}
