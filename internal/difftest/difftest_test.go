@@ -42,7 +42,7 @@ func TestDifferentialPrograms(t *testing.T) {
 // and hostile.
 var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss",
-	"files", "fds", "poll",
+	"files", "tail", "fds", "poll",
 	"fork", "signals", "faults", "futex", "identity", "time",
 }
 
@@ -101,16 +101,20 @@ func TestDifferentialBusybox(t *testing.T) {
 	}
 }
 
-// scripts is how many scripts TestDifferentialScripts plays: -scripts=N.
-var scripts = flag.Int("scripts", 100, "random scripts of memory calls to play")
+// What TestDifferentialScripts plays.
+var (
+	scripts = flag.Int("scripts", 100, "random scripts of memory calls to play")
+	first   = flag.Int("first-script", 0, "the first script's seed")
+	length  = flag.Int("script-calls", 60, "calls of a script")
+)
 
 // TestDifferentialScripts plays random memory calls, faults and forks.
 func TestDifferentialScripts(t *testing.T) {
 	prog := Build(t, "script", "-static")
-	for seed := range *scripts {
+	for seed := *first; seed < *first+*scripts; seed++ {
 		for _, o := range []Options{{}, {Auto: true, Sched: sentry.SchedFree}} {
 			t.Run(fmt.Sprintf("%d auto %v", seed, o.Auto), func(t *testing.T) {
-				o.Args = []string{strconv.Itoa(seed), "60"}
+				o.Args = []string{strconv.Itoa(seed), strconv.Itoa(*length)}
 				if o.Auto {
 					o.Args = append(o.Args, "no-mincore")
 				}

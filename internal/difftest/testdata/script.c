@@ -94,9 +94,11 @@ static long map(unsigned long at, unsigned long len)
 	return NR(mmap, at, len, prot, f, fd, off);
 }
 
-static long remap(unsigned long at, unsigned long len)
+// remap moves or resizes one page: whether two are one vma is the host's own affair
+// (anon_vma), and decides whether they can be moved together.
+static long remap(unsigned long at)
 {
-	unsigned long to = place(), size = next(3) ? len : length(to);
+	unsigned long to = place(), len = PAGE, size = next(3) ? len : length(to);
 	long f = next(4);
 	printf("mremap %lx %lx %lx flags %ld to %lx", at, len, size, f, to);
 	if (f == MREMAP_MAYMOVE) // may go anywhere: only where it cannot
@@ -126,7 +128,7 @@ static void play(int steps, int depth)
 			r = NR(mprotect, at, len, n);
 			break;
 		case 5:
-			r = remap(at, len);
+			r = remap(at);
 			break;
 		case 6:
 			n = advices[next(8)];
@@ -169,7 +171,9 @@ static void play(int steps, int depth)
 			printf("brk");
 			break;
 		default:
-			if (shared_used || beyond || no_mincore) { // what others touched, what no file has
+			// Not where a page is resident for reasons of the host's: others touched
+			// it, a file ends before it, or a child's page tables start out empty.
+			if (shared_used || beyond || depth || no_mincore) {
 				r = 0;
 				break;
 			}
