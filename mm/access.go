@@ -174,6 +174,9 @@ func (mm *MemoryManager) gather(c *change, seq safemem.Seq, ar memmap.AddrRange,
 // appendMemory appends what pmas have at ar.
 func (mm *MemoryManager) appendMemory(seq safemem.Seq, ar memmap.AddrRange, at memmap.AccessType) (safemem.Seq, error) {
 	for p := range mm.pmas.In(ar) {
+		if at.Write && mm.needCOW(&p.Value) { // never: others would see what is written
+			panic(fmt.Sprintf("mm: a copy to %v would write pages that %v shares", ar, p.Range))
+		}
 		blocks, err := p.Value.file.MapInternal(p.Value.fileRange(p.Range, p.Intersect(ar)), at)
 		if err != nil {
 			return seq, err

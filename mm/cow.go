@@ -15,11 +15,11 @@ func (mm *MemoryManager) breakCOW(c *change, seg vmaSeg, p pmaSeg, rest memmap.A
 	piece := p.Intersect(seg.Range)
 	required := rest.Intersect(piece)
 	width := mm.copyWidth(seg, required).Intersect(piece)
-	if err := mm.own(c, seg, required); err != nil {
-		return required.Start, err
+	if done, err := mm.own(c, seg, required); err != nil {
+		return done, err
 	}
 	if width != required {
-		_ = mm.own(c, seg, width) // a kindness: nobody has asked for these
+		_, _ = mm.own(c, seg, width) // a kindness: nobody has asked for these
 	}
 	return required.End, nil
 }
@@ -40,25 +40,25 @@ func (mm *MemoryManager) copyWidth(seg vmaSeg, ar memmap.AddrRange) memmap.AddrR
 
 // own makes exactly the pages of ar, a range of seg's vma, that wait for
 // copy-on-write the process's own: it takes over those without another owner and
-// copies the others.
+// copies the others. It returns how far it came, and if that is short of ar.End, why.
 //
 // Preconditions: mm.mappingMu is held; mm.activeMu is held for writing.
-func (mm *MemoryManager) own(c *change, seg vmaSeg, ar memmap.AddrRange) error {
+func (mm *MemoryManager) own(c *change, seg vmaSeg, ar memmap.AddrRange) (memmap.Addr, error) {
 	for ar.Start < ar.End {
 		p, ok := mm.pmas.LowerBound(ar.Start)
 		if !ok || p.Start >= ar.End {
-			return nil
+			break
 		}
 		piece := p.Intersect(ar)
 		if mm.needCOW(&p.Value) {
 			var err error
 			if piece, err = mm.ownPiece(c, seg, p, piece); err != nil {
-				return err
+				return piece.End, err
 			}
 		}
 		ar.Start = piece.End
 	}
-	return nil
+	return ar.End, nil
 }
 
 // ownPiece takes over or copies the first pages of piece, a part of p, and returns
@@ -73,6 +73,9 @@ func (mm *MemoryManager) ownPiece(c *change, seg vmaSeg, p pmaSeg, piece memmap.
 		}
 	}
 	fr, err := mm.copyPages(p, piece)
+	if fr.IsEmpty() && piece.Length() > memmap.PageSize { // perhaps there is memory for one
+		fr, err = mm.copyPages(p, piece.Start.Page())
+	}
 	piece.End = piece.Start + memmap.Addr(fr.Length())
 	if piece.IsEmpty() {
 		return piece, err
@@ -154,7 +157,7 @@ func (mm *MemoryManager) BreakCOW(by *Actor, ar memmap.AddrRange) (copied, reuse
 		if !seg.Value.private {
 			continue
 		}
-		if err = mm.own(c, seg, seg.Intersect(ar)); err != nil {
+		if _, err = mm.own(c, seg, seg.Intersect(ar)); err != nil {
 			break
 		}
 	}

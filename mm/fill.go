@@ -23,8 +23,8 @@ func (mm *MemoryManager) bringIn(c *change, seg vmaSeg, ar memmap.AddrRange, at 
 		switch {
 		case !ok || p.Start > pos:
 			pos, err = mm.fillHole(c, seg, rest, at)
-			if seg.Value.private && !seg.Value.anonymous() && at.Write && err == nil {
-				pos = rest.Start // what was found in the file is now to be copied
+			if pos > rest.Start && at.Write && seg.Value.private && !seg.Value.anonymous() {
+				pos, err = rest.Start, nil // what was found in the file is now to be copied
 			}
 		case mm.mustOwn(&p.Value, at):
 			pos, err = mm.breakCOW(c, seg, p, rest)
@@ -81,21 +81,22 @@ func (mm *MemoryManager) insertZero(c *change, seg vmaSeg, ar memmap.AddrRange) 
 	mm.insertPMA(ar, p)
 }
 
-// allocate puts fresh pages at window, or if there is not so much memory at required.
+// allocate puts fresh pages at window, or if there is not so much memory at required,
+// or at its first page alone.
 func (mm *MemoryManager) allocate(c *change, seg vmaSeg, required, window memmap.AddrRange) (memmap.Addr, error) {
-	fr, err := mm.mem.Allocate(window.Length(), pgalloc.Anonymous, mm.near(window))
-	if err != nil && window != required {
-		window = required
-		fr, err = mm.mem.Allocate(window.Length(), pgalloc.Anonymous, mm.near(window))
+	var err error
+	for _, ar := range [...]memmap.AddrRange{window, required, required.Start.Page()} {
+		var fr memmap.FileRange
+		if fr, err = mm.mem.Allocate(ar.Length(), pgalloc.Anonymous, mm.near(ar)); err != nil {
+			continue
+		}
+		p := mm.ownPMA(fr, &seg.Value)
+		p.cause = memmap.ZeroFill
+		p.event = mm.brought(c, memmap.ZeroFill, ar)
+		mm.insertPMA(ar, p)
+		return ar.End, nil
 	}
-	if err != nil {
-		return required.Start, outOfMemory(required, err)
-	}
-	p := mm.ownPMA(fr, &seg.Value)
-	p.cause = memmap.ZeroFill
-	p.event = mm.brought(c, memmap.ZeroFill, window)
-	mm.insertPMA(window, p)
-	return window.End, nil
+	return required.Start, outOfMemory(required, err)
 }
 
 // outOfMemory is what a guest meets that needs a page where none is left: SIGBUS,

@@ -299,3 +299,37 @@ func TestNoMemory(t *testing.T) {
 	p.check()
 	child.check()
 }
+
+// A copy that runs on beyond the end of a mapped file writes the process's own
+// copies of the pages before it, never the file's.
+func TestCopyAcrossTheEndOfAFile(t *testing.T) {
+	p := newProcess(t)
+	f := newFile(p, 4)
+	f.truncate(2)
+	p.file(base, f, memmap.ReadWrite, true)
+	n, err := p.CopyOut(p.by, base+100, make([]byte, 3*page), IOOpts{})
+	if n != 2*page-100 || errno(err) != unix.EFAULT {
+		t.Errorf("copied %d: %v", n, err)
+	}
+	p.ok(second(p.CopyOut(p.by, base, []byte{9}, IOOpts{})))
+	p.ok(p.Decommit(p.by, base, 4*page))
+	p.loads(base, 1, memmap.FileMap)
+	p.loads(base+page, 2, memmap.FileMap)
+	p.check()
+}
+
+// A copy for which memory runs out does what there was memory for.
+func TestCopyWithoutMemoryIsPartial(t *testing.T) {
+	p := newProcess(t)
+	p.anon(base, 4*page, memmap.ReadWrite)
+	p.stores(base, 1, memmap.ZeroFill)
+	p.stores(base+3*page, 1, memmap.ZeroFill)
+	child := p.fork()
+	p.w.mem.SetLimit(4 * page)
+	n, err := child.CopyOut(child.by, base, make([]byte, 4*page), IOOpts{})
+	if n != 2*page || errno(err) != unix.EFAULT {
+		t.Errorf("copied %d: %v", n, err)
+	}
+	p.loads(base, 1, memmap.NoCause)
+	child.check()
+}
