@@ -63,6 +63,15 @@ func (h hostFile) Winsize() (w unix.Winsize, err error) {
 	return w, err
 }
 
+// Queued returns how many bytes wait to be read: ENOTTY where the host cannot say.
+func (h hostFile) Queued() (n int, err error) {
+	err = h.do(func(fd int) error {
+		n, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
+		return err
+	})
+	return n, err
+}
+
 // hostReader is a host file that is read.
 type hostReader struct{ hostFile }
 
@@ -139,15 +148,6 @@ func wait(fd, giveUp int) error {
 			return err
 		}
 	}
-}
-
-// Queued implements vfs.Queued.
-func (r *hostReader) Queued() (n int, err error) {
-	err = r.do(func(fd int) error {
-		n, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
-		return err
-	})
-	return n, err
 }
 
 // hostWriter is a host file that is written.

@@ -68,6 +68,7 @@ type terminal struct {
 func (t terminal) Termios() (unix.Termios, error)     { return t.tty.Termios() }
 func (t terminal) SetTermios(to *unix.Termios) error  { return t.tty.SetTermios(to) }
 func (t terminal) Winsize() (unix.Winsize, error)     { return t.tty.Winsize() }
+func (t terminal) Queued() (int, error)               { return t.tty.Queued() }
 func (t terminal) Reopen(flags int) (vfs.File, error) { return t, nil }
 
 // pipeStat is what fstat says of a stream that is no host file: a pipe.

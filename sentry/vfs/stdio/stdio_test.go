@@ -163,6 +163,14 @@ func TestTerminal(t *testing.T) {
 		t.Error("settings did not change")
 	}
 	_, _ = master.WriteString("line\n")
+	ready, stop := in.(vfs.Waiter).Wait(unix.POLLIN)
+	<-ready
+	stop()
+	for _, f := range []vfs.File{in, out} {
+		if n, err := f.(vfs.Queued).Queued(); n != 5 || err != nil {
+			t.Errorf("%d bytes wait, %v", n, err)
+		}
+	}
 	if s, err := next(t, in); s != "line\n" || err != nil {
 		t.Errorf("%q, %v", s, err)
 	}
