@@ -26,6 +26,7 @@ type Options struct {
 	Args    []string // behind argv[0], which is the program's path
 	Env     []string // nil: a small fixed environment
 	Stdin   string
+	TTY     *os.File      // descriptors 0, 1 and 2, if not nil; Result has no output then
 	Cwd     string        // "": testdata
 	Sched   sentry.Sched  // of the guest
 	Auto    bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB

@@ -3,10 +3,13 @@ package difftest
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/creack/pty"
 
 	"mmsh.dev/mmsh/sentry"
 )
@@ -99,6 +102,41 @@ func TestDifferentialBusybox(t *testing.T) {
 			Compare(t, busybox, Options{Args: []string{"sh", "-c", script}, Stdin: string(poem)})
 		})
 	}
+}
+
+// TestDifferentialTerminal: a guest on a terminal finds what it finds natively.
+func TestDifferentialTerminal(t *testing.T) {
+	prog := Build(t, "tty", "-static")
+	want := onTerminal(t, func(tty *os.File) { Native(t, prog, Options{TTY: tty}) })
+	got := onTerminal(t, func(tty *os.File) { Run(t, prog, Options{TTY: tty}) })
+	diff(t, "terminal", want, got)
+}
+
+// onTerminal calls run with a new terminal on which a line is typed, and returns
+// what appears on it.
+func onTerminal(t *testing.T, run func(tty *os.File)) string {
+	t.Helper()
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	if err := pty.Setsize(master, &pty.Winsize{Rows: 33, Cols: 101}); err != nil {
+		t.Fatal(err)
+	}
+	screen := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(master) // ends with EIO when the terminal is closed
+		screen <- string(all)
+	}()
+	if _, err := master.WriteString("typed\n"); err != nil {
+		t.Fatal(err)
+	}
+	run(tty)
+	if err := tty.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return <-screen
 }
 
 // What TestDifferentialScripts plays.

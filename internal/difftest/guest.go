@@ -75,7 +75,7 @@ func newWorld(o Options) (*world, error) {
 	}
 	tree := vfs.NewTree(w.host)
 	tree.Mount("/dev", devfs.New())
-	w.kernel, err = sentry.New(sentry.Config{
+	config := sentry.Config{
 		Platform: w.platform,
 		Memory:   w.memory,
 		Calls:    syscalls.Table(),
@@ -86,8 +86,11 @@ func newWorld(o Options) (*world, error) {
 		Stdin:    strings.NewReader(o.Stdin),
 		Stdout:   &w.stdout,
 		Stderr:   &w.stderr,
-	})
-	if err != nil {
+	}
+	if o.TTY != nil {
+		config.Stdin, config.Stdout, config.Stderr = o.TTY, o.TTY, o.TTY
+	}
+	if w.kernel, err = sentry.New(config); err != nil {
 		return nil, err
 	}
 	tree.Mount("/proc", procfs.New(w.kernel))

@@ -25,6 +25,9 @@ func Native(t testing.TB, prog string, o Options) Result {
 	cmd.Stdin = strings.NewReader(o.Stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if o.TTY != nil {
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = o.TTY, o.TTY, o.TTY
+	}
 	if err := startWithoutRandomness(cmd); err != nil {
 		t.Fatalf("starting %s: %v", prog, err)
 	}
