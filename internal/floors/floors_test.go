@@ -25,6 +25,8 @@ var floors = []string{
 	"sentry/syscalls, sentry/procfs",
 	"sentry",
 	"sentry/journal",
+	"sentry/vfs/hostfs, sentry/vfs/devfs, sentry/vfs/memfs, sentry/vfs/pipe, sentry/vfs/stdio",
+	"sentry/vfs/synth",
 	"sentry/vfs",
 	"loader",
 	"mm",
