@@ -45,8 +45,8 @@ func Size(n uint64) string {
 	for f >= 1023.5 && u < len(units)-1 {
 		f, u = f/1024, u+1
 	}
-	if f < 10 && f != float64(uint64(f)) {
-		return fmt.Sprintf("%.1f%c", f, units[u])
+	if f < 9.95 {
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") + units[u:u+1]
 	}
 	return fmt.Sprintf("%.0f%c", f, units[u])
 }

@@ -23,7 +23,7 @@ func (t *table) add(cells ...cell) { t.rows = append(t.rows, cells) }
 
 func plain(s string) cell { return cell{text: s} }
 
-// print draws the table. What does not fit the width is cut in the last column.
+// print draws the table. If it does not fit the width, its widest columns are cut.
 func (t *table) print(p *Printer) {
 	widths := make([]int, len(t.heads))
 	for i, h := range t.heads {
@@ -34,6 +34,7 @@ func (t *table) print(p *Printer) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
 		}
 	}
+	shrink(widths, p.Width)
 	heads := make([]cell, len(t.heads))
 	for i, h := range t.heads {
 		heads[i] = cell{strings.TrimSpace(h), Title}
@@ -44,21 +45,40 @@ func (t *table) print(p *Printer) {
 	}
 }
 
+// columnGap is the blanks between two columns.
+const columnGap = 2
+
+// shrink takes the columns' widths down, the widest first, until their sum fits.
+func shrink(widths []int, width int) {
+	const least = 8
+	over := columnGap*(len(widths)-1) - width
+	for _, w := range widths {
+		over += w
+	}
+	for width > 0 && over > 0 {
+		widest := 0
+		for i, w := range widths {
+			if w > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] <= least {
+			return // too narrow to help: the lines wrap
+		}
+		widths[widest]--
+		over--
+	}
+}
+
 func (t *table) printRow(p *Printer, widths []int, row []cell) {
 	var line strings.Builder
-	column := 0
 	for i, c := range row {
-		gap := ""
 		if i > 0 {
-			gap = "  "
+			line.WriteString(strings.Repeat(" ", columnGap))
 		}
-		room := widths[i] - utf8.RuneCountInString(c.text)
+		text := cut(c.text, widths[i])
+		room := widths[i] - utf8.RuneCountInString(text)
 		last := i == len(row)-1
-		text := c.text
-		if last && p.Width > 0 {
-			text = cut(text, p.Width-column-len(gap))
-		}
-		line.WriteString(gap)
 		right := strings.HasPrefix(t.heads[i], " ")
 		if right {
 			line.WriteString(strings.Repeat(" ", room))
@@ -67,7 +87,6 @@ func (t *table) printRow(p *Printer, widths []int, row []cell) {
 		if !right && !last {
 			line.WriteString(strings.Repeat(" ", room))
 		}
-		column += len(gap) + widths[i]
 	}
 	p.Line("%s", strings.TrimRight(line.String(), " "))
 }
@@ -76,9 +95,6 @@ func (t *table) printRow(p *Printer, widths []int, row []cell) {
 func cut(text string, n int) string {
 	if utf8.RuneCountInString(text) <= n {
 		return text
-	}
-	if n < 4 {
-		return ""
 	}
 	return string([]rune(text)[:n-1]) + "…"
 }
