@@ -37,7 +37,7 @@ func scriptCommands() []*Command {
 		},
 		{
 			Name: "source", Group: "scripting", Synopsis: "FILE", Summary: "run the commands of a file; FILE.star is a Starlark program",
-			Help:     "A Starlark program calls run(\"COMMAND\"), which answers the command's data.",
+			Help:     "A Starlark program calls run(\"COMMAND\"), which answers the command's data, and the functions of `assert`. Write numbers into commands as 0x%x: long decimal words are read as addresses.",
 			Examples: []Example{{Line: "expect error ENOENT source /no/such/file", Shows: "a file that is not there"}},
 			Complete: []hint{hintFile}, Run: runSource,
 		},

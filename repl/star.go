@@ -43,7 +43,7 @@ func runAssert(c *call) (view.Value, error) {
 	defer done()
 	v, err := starlark.EvalOptions(fileOptions, thread, "assert", plainNames(text), c.s.starNames(c.ctx))
 	if err != nil {
-		return nil, starError(err)
+		return nil, starError(c.ctx, err)
 	}
 	if !v.Truth() {
 		found := fmt.Sprint(v)
@@ -78,7 +78,11 @@ func (s *Session) starThread(ctx context.Context, name string) (*starlark.Thread
 	return thread, func() { stop() }
 }
 
-func starError(err error) error {
+// starError is what a Starlark failure says to people.
+func starError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return stoppedBy(ctx)
+	}
 	var eval *starlark.EvalError
 	if errors.As(err, &eval) {
 		if cause := eval.Unwrap(); cause != nil && errors.Is(cause, errReported) {
@@ -332,7 +336,7 @@ func (s *Session) sourceStar(ctx context.Context, name string, content []byte) e
 	defer done()
 	_, err := starlark.ExecFileOptions(fileOptions, thread, name, content, s.starNames(ctx))
 	if err != nil {
-		return starError(err)
+		return starError(ctx, err)
 	}
 	return nil
 }
