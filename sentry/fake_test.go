@@ -261,6 +261,7 @@ const (
 	nrUnknown
 	nrExternal
 	nrAlarm
+	nrBusy
 	nrNext = sysRestart + 1
 )
 
@@ -313,6 +314,13 @@ func (w *world) calls() Table {
 	})
 	set(nrExternal, "external", func(t *Task, a Args) (uintptr, error) {
 		return 0, t.BlockExternal(w.gates[a[0]], 0)
+	})
+	set(nrBusy, "busy", func(t *Task, a Args) (uintptr, error) {
+		for {
+			if err := t.Block(w.gates[0], 0); err != nil {
+				return 0, err
+			}
+		}
 	})
 	set(nrWake, "wake", func(t *Task, a Args) (uintptr, error) { close(w.gates[a[0]]); return 0, nil })
 	set(nrSleep, "sleep", func(t *Task, a Args) (uintptr, error) {

@@ -81,6 +81,24 @@ func TestHoldDuringBlockedCall(t *testing.T) {
 	}
 }
 
+// TestHoldReachesACallThatNeverWaits: a call that asks Block again and again for what
+// is ready already can be held, and killed.
+func TestHoldReachesACallThatNeverWaits(t *testing.T) {
+	for _, s := range bothSchedulers {
+		w := newWorld(t, Config{Sched: s}, call(nrBusy))
+		close(w.gates[0])
+		task, h := w.blank()
+		h.Release()
+		for range 20 {
+			w.Hold("busy").Release()
+		}
+		h = w.Hold("kill")
+		w.Kill(h, task.Process())
+		h.Release()
+		w.wait(task)
+	}
+}
+
 // TestHoldsFromManyGoroutines: holds race with forks and exits and each other.
 func TestHoldsFromManyGoroutines(t *testing.T) {
 	for _, s := range bothSchedulers {

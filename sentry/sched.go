@@ -367,13 +367,17 @@ type waits struct {
 }
 
 // block makes t wait as w says. It returns nil, ErrTimedOut or ErrRestart, in
-// this order if several hold.
+// this order if several hold, but ErrRestart whenever the process ends.
 func (s *sched) block(t *Task, w waits) error {
 	s.mu.Lock()
 	t.waits = w
 	if s.wokenLocked(t) {
-		defer s.mu.Unlock()
-		return s.verdictLocked(t)
+		held := s.holds > 0
+		s.mu.Unlock()
+		if held {
+			s.enter(t)
+		}
+		return s.verdict(t)
 	}
 	s.leaveLocked(t, blocked)
 	s.giveTurnLocked(t)
@@ -395,16 +399,18 @@ func (s *sched) block(t *Task, w waits) error {
 		}
 	}
 	s.enter(t)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.verdictLocked(t)
+	return s.verdict(t)
 }
 
-// verdictLocked says how t's wait ended, and forgets it.
-func (s *sched) verdictLocked(t *Task) error {
+// verdict says how t's wait ended, and forgets it.
+func (s *sched) verdict(t *Task) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	w := t.waits
 	t.waits = waits{}
 	switch {
+	case t.attn.Load()&attnExit != 0: // even of a call that finds everything ready and waits again
+		return ErrRestart
 	case w.came:
 		return nil
 	case w.late:
