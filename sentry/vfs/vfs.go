@@ -60,7 +60,7 @@ type Waiter interface {
 	// Ready returns the POLL* events that hold now.
 	Ready() int16
 	// Wait returns a channel that is closed as soon as any of events may hold, and a
-	// function that gives the wait up.
+	// function that gives the wait up. The channel may be nil: none ever comes.
 	Wait(events int16) (<-chan struct{}, func())
 }
 

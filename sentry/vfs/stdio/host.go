@@ -63,6 +63,53 @@ func (h hostFile) Winsize() (w unix.Winsize, err error) {
 	return w, err
 }
 
+// Ready implements vfs.Waiter: it is what the host says.
+func (h hostFile) Ready() (events int16) {
+	err := h.do(func(fd int) error {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: vfs.PollRead | vfs.PollWrite | unix.POLLPRI}}
+		_, err := unix.Poll(fds, 0)
+		events = fds[0].Revents
+		return err
+	})
+	if err != nil && err != unix.EINTR {
+		return unix.POLLERR // the read or write will say why
+	}
+	return events
+}
+
+// Wait implements vfs.Waiter: a goroutine waits for the file, or for the wait to
+// be given up. It takes no byte. What never comes is waited for until then.
+func (h hostFile) Wait(events int16) (<-chan struct{}, func()) {
+	giveUp, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return ready(), func() {} // no wait without it: the caller asks again
+	}
+	came, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		defer close(came)
+		_ = h.do(func(fd int) error { return wait(fd, events, giveUp) })
+	}()
+	var once sync.Once
+	return came, func() {
+		once.Do(func() {
+			_, _ = unix.Write(giveUp, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			<-gone
+			_ = unix.Close(giveUp)
+		})
+	}
+}
+
+// wait returns when fd has one of events, or giveUp is written.
+func wait(fd int, events int16, giveUp int) error {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: events}, {Fd: int32(giveUp), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
 // Queued returns how many bytes wait to be read: ENOTTY where the host cannot say.
 func (h hostFile) Queued() (n int, err error) {
 	err = h.do(func(fd int) error {
@@ -80,7 +127,7 @@ func (r *hostReader) PRead(p []byte, _ int64) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if r.Ready() == 0 {
+	if r.Ready()&^vfs.PollWrite == 0 {
 		return 0, vfs.ErrWouldBlock
 	}
 	err = r.do(func(fd int) error {
@@ -97,58 +144,6 @@ func (r *hostReader) PRead(p []byte, _ int64) (n int, err error) {
 
 func (r *hostReader) PWrite([]byte, int64) (int, error) { return 0, unix.EBADF }
 func (r *hostReader) Reopen(int) (vfs.File, error)      { return r, nil }
-
-// Ready implements vfs.Waiter.
-func (r *hostReader) Ready() (events int16) {
-	err := r.do(func(fd int) error {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds, 0); err != nil || n == 0 {
-			return err
-		}
-		events = vfs.PollRead | fds[0].Revents&unix.POLLHUP
-		return nil
-	})
-	if err != nil && err != unix.EINTR {
-		return vfs.PollRead // the read will say why
-	}
-	return events
-}
-
-// Wait implements vfs.Waiter: a goroutine waits for the file, or for the wait to
-// be given up. It takes no byte.
-func (r *hostReader) Wait(events int16) (<-chan struct{}, func()) {
-	if events&vfs.PollRead == 0 || r.Ready() != 0 {
-		return ready(), func() {}
-	}
-	giveUp, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		return ready(), func() {} // no wait without it: the caller asks again
-	}
-	came, gone := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(gone)
-		defer close(came)
-		_ = r.do(func(fd int) error { return wait(fd, giveUp) })
-	}()
-	var once sync.Once
-	return came, func() {
-		once.Do(func() {
-			_, _ = unix.Write(giveUp, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-			<-gone
-			_ = unix.Close(giveUp)
-		})
-	}
-}
-
-// wait returns when fd can be read or giveUp is written.
-func wait(fd, giveUp int) error {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(giveUp), Events: unix.POLLIN}}
-	for {
-		if _, err := unix.Poll(fds, -1); err != unix.EINTR {
-			return err
-		}
-	}
-}
 
 // hostWriter is a host file that is written.
 type hostWriter struct {
@@ -167,7 +162,5 @@ func (w *hostWriter) PWrite(p []byte, _ int64) (int, error) {
 	return n, nil
 }
 
-func (w *hostWriter) PRead([]byte, int64) (int, error)     { return 0, unix.EBADF }
-func (w *hostWriter) Reopen(int) (vfs.File, error)         { return w, nil }
-func (w *hostWriter) Ready() int16                         { return vfs.PollWrite }
-func (w *hostWriter) Wait(int16) (<-chan struct{}, func()) { return ready(), func() {} }
+func (w *hostWriter) PRead([]byte, int64) (int, error) { return 0, unix.EBADF }
+func (w *hostWriter) Reopen(int) (vfs.File, error)     { return w, nil }

@@ -66,7 +66,7 @@ func TestReaders(t *testing.T) {
 		if got.String() != "some text" {
 			t.Errorf("%s: %q", name, got.String())
 		}
-		if f.(vfs.Waiter).Ready()&unix.POLLIN == 0 {
+		if f.(vfs.Waiter).Ready()&(unix.POLLIN|unix.POLLHUP) == 0 {
 			t.Errorf("%s: at the end, but not ready", name)
 		}
 	}
@@ -91,6 +91,35 @@ func TestNoInputIsStolen(t *testing.T) {
 	n, err := r.Read(b)
 	if string(b[:n]) != "for the shell" || err != nil {
 		t.Errorf("%q, %v", b[:n], err)
+	}
+}
+
+// Who waits for what never comes waits, and is not told to ask again.
+func TestWhatNeverComes(t *testing.T) {
+	r, w := hostPipe(t)
+	for name, c := range map[string]struct {
+		f      vfs.File
+		events int16
+	}{
+		"reader for room": {NewReader(r), unix.POLLOUT}, "reader for urgent bytes": {NewReader(r), unix.POLLPRI},
+		"writer for bytes": {NewWriter(w), unix.POLLIN}, "buffer for bytes": {NewWriter(&bytes.Buffer{}), unix.POLLIN},
+		"string for room": {NewReader(strings.NewReader("x")), unix.POLLOUT},
+	} {
+		came, stop := c.f.(vfs.Waiter).Wait(c.events)
+		select {
+		case <-came:
+			t.Errorf("%s: told that it came", name)
+		default:
+		}
+		stop()
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = null.Close() }()
+	if got := NewReader(null).(vfs.Waiter).Ready(); got&(unix.POLLIN|unix.POLLOUT) != unix.POLLIN|unix.POLLOUT {
+		t.Errorf("/dev/null: %#x", got)
 	}
 }
 

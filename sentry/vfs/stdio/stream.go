@@ -119,8 +119,13 @@ func (w *writer) PWrite(p []byte, _ int64) (int, error) {
 // Ready implements vfs.Waiter.
 func (w *writer) Ready() int16 { return vfs.PollWrite }
 
-// Wait implements vfs.Waiter.
-func (w *writer) Wait(int16) (<-chan struct{}, func()) { return ready(), func() {} }
+// Wait implements vfs.Waiter: what is no room for writing never comes.
+func (w *writer) Wait(events int16) (<-chan struct{}, func()) {
+	if events&vfs.PollWrite == 0 {
+		return nil, func() {}
+	}
+	return ready(), func() {}
+}
 
 // ready returns a channel that is closed.
 func ready() <-chan struct{} {
