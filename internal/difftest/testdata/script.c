@@ -184,7 +184,7 @@ static void play(int steps, int depth)
 		}
 		printf(" = %s\n", outcome(r));
 		if (i % 5 == 4) {
-			show_maps_in("of the area", PLACE, END);
+			show_maps_in("of the area", PLACE, END + 16 * PAGE); // what grows may leave it
 			use(quiet);
 			printf("contents %lx\n", checksum());
 			use(handler);
@@ -210,7 +210,7 @@ int main(int argc, char **argv)
 		printf(" = %s\n", outcome(map(at, len)));
 	}
 	play(argc > 2 ? atoi(argv[2]) : 50, 0);
-	NR(munmap, PLACE, PAGES * PAGE);
+	NR(munmap, PLACE, (PAGES + 16) * PAGE);
 	show_maps_in("at the end", 0, 0x7ff000000000);
 	return 0;
 }
