@@ -148,11 +148,16 @@ func (s *session) ends(status int) {
 	}
 }
 
-// endless is an ELF program whose only instruction jumps to itself.
+// endless is a program whose only instruction jumps to itself.
 func endless(t *testing.T) string {
 	t.Helper()
+	return program(t, 0xeb, 0xfe)
+}
+
+// program is an ELF program of that machine code, which begins at 0x400078.
+func program(t *testing.T, code ...byte) string {
+	t.Helper()
 	const base = 0x400000
-	code := []byte{0xeb, 0xfe}
 	var b bytes.Buffer
 	b.Write([]byte{0x7f, 'E', 'L', 'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	for _, field := range []any{
@@ -164,7 +169,7 @@ func endless(t *testing.T) string {
 		}
 	}
 	b.Write(code)
-	file := filepath.Join(t.TempDir(), "endless")
+	file := filepath.Join(t.TempDir(), "tiny")
 	if err := os.WriteFile(file, b.Bytes(), 0o700); err != nil {
 		t.Fatal(err)
 	}

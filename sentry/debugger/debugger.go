@@ -4,7 +4,8 @@
 //
 // Read debugger.go (worlds and the current process), motion.go (running and
 // stopping), observe.go (what stops a guest), stop.go (what is told of it), then
-// act.go (a person's hands on the memory) and symbols.go.
+// act.go (a person's hands on the memory), peek.go (looking without touching),
+// state.go (also of the dead), symbols.go, reap.go and sink.go (the guests' output).
 package debugger
 
 import (

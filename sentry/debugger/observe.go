@@ -55,10 +55,14 @@ func (o *observer) Observe(r *sentry.Report) bool {
 	case sentry.ReasonSignal:
 		return !runToEnd && stopsAtSignal(kernel, r)
 	case sentry.ReasonSysret:
-		return sysretOf != 0 && r.Task.TID() == sysretOf
+		return sysretOf != 0 && r.Task.TID() == sysretOf && returns(r.Number)
 	}
 	return false
 }
+
+// returns reports whether a system call returns: the end of a thread is not the
+// end of its exit.
+func returns(number uint64) bool { return number != unix.SYS_EXIT && number != unix.SYS_EXIT_GROUP }
 
 func (o *observer) noteChild(parent *sentry.Task) {
 	var newest int32
