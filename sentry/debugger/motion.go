@@ -46,6 +46,9 @@ func (d *Debugger) StepI(ctx context.Context, n uint64) (*Stop, error) {
 	if err != nil {
 		return nil, err
 	}
+	if state, call := t.State(); state == sentry.Blocked {
+		return nil, fmt.Errorf("thread %d waits in %s and has no next instruction: `continue` lets it wait on", t.TID(), call)
+	}
 	d.moved = true
 	for range n {
 		if ctx.Err() != nil {
