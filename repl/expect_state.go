@@ -325,7 +325,16 @@ func (c *call) judgeMem(words []lang.Word) (verdict, error) {
 	if n, err := c.s.d.Peek(at.pid, at.addr, have); err != nil {
 		return verdict{false, cannotRead(at.addr+memmap.Addr(n), err).Error()}, nil
 	}
-	return verdict{bytes.Equal(have, want), quoteBytes(have)}, nil
+	return verdict{bytes.Equal(have, want), quoteBytes(have) + reasonSuffix(c.s.whyPage(at))}, nil
+}
+
+// whyPage says what made the page at an address what it is.
+func (s *Session) whyPage(at place) string {
+	pmas := debugger.PMAs(at.proc, at.addr.Page())
+	if len(pmas) == 0 {
+		return "never faulted"
+	}
+	return s.whyPMA(pmas[0])
 }
 
 func quoteBytes(b []byte) string {
@@ -432,6 +441,7 @@ func (c *call) judgeStop(words []lang.Word) (verdict, error) {
 	if stop.Symbol != "" {
 		found += " (" + stop.Symbol + ")"
 	}
+	found += fmt.Sprintf(" @%d", stop.Event)
 	ok := string(stop.Reason) == words[0].Text
 	if len(words) == 3 {
 		at, err := c.placeOf(words[2].Text)
