@@ -28,19 +28,14 @@ type pollFD struct {
 	Events, Revents int16
 }
 
-// poll(fds, count, milliseconds).
+// poll(fds, count, milliseconds). After a signal without handler it goes on with
+// what is left of its time.
 func poll(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	deadline := forever
 	if ms := i32(a[2]); ms >= 0 {
 		deadline = after(t, time.Duration(ms)*time.Millisecond)
 	}
-	return pollUntil(t, addr(a[0]), uint64(uint32(a[1])), deadline, restartPoll)
-}
-
-// restartPoll goes on with a poll that a signal without handler interrupted, with
-// what is left of its time.
-func restartPoll(t *sentry.Task, again func(*sentry.Task) (uintptr, error)) error {
-	return t.RestartBlock(again)
+	return pollUntil(t, addr(a[0]), uint64(uint32(a[1])), deadline, (*sentry.Task).RestartBlock)
 }
 
 // ppoll(fds, count, timeout, sigmask, size).

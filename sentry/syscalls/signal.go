@@ -267,31 +267,9 @@ func rtSigtimedwait(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, err
 	}
 	if a[1] != 0 {
-		if err := t.CopyOut(addr(a[1]), infoBytes(info)); err != nil {
+		if err := t.CopyOut(addr(a[1]), info.Encode()); err != nil {
 			return 0, err
 		}
 	}
 	return uintptr(info.Signal), nil
-}
-
-// infoBytes is info as siginfo_t.
-func infoBytes(info sentry.SigInfo) []byte {
-	const chld = int32(unix.SIGCHLD)
-	b := make([]byte, siginfoLen)
-	put := func(off int, v uint32) { binary.LittleEndian.PutUint32(b[off:], v) }
-	put(0, uint32(info.Signal))
-	put(4, uint32(info.Errno))
-	put(8, uint32(info.Code))
-	if info.Addr != 0 {
-		binary.LittleEndian.PutUint64(b[16:], uint64(info.Addr))
-		return b
-	}
-	put(16, uint32(info.PID))
-	put(20, info.UID)
-	if info.Signal == chld && info.Code > 0 {
-		put(24, uint32(info.Status))
-	} else {
-		binary.LittleEndian.PutUint64(b[24:], info.Value)
-	}
-	return b
 }

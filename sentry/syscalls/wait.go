@@ -77,39 +77,9 @@ func childInfo(r sentry.WaitResult) []byte {
 	}
 	put := binary.LittleEndian.PutUint32
 	put(b, uint32(unix.SIGCHLD))
-	put(b[8:], uint32(childCode(r.Status)))
+	put(b[8:], uint32(r.Code))
 	put(b[16:], uint32(r.PID))
 	put(b[20:], r.UID)
-	put(b[24:], childStatus(r.Status))
+	put(b[24:], uint32(r.Value))
 	return b
-}
-
-// childCode is the CLD_* of a wait status.
-func childCode(status uint32) int32 {
-	const exited, killed, dumped, stopped, continued = 1, 2, 3, 5, 6
-	switch ws := unix.WaitStatus(status); {
-	case ws.Continued():
-		return continued
-	case ws.Stopped():
-		return stopped
-	case ws.Exited():
-		return exited
-	case ws.CoreDump():
-		return dumped
-	}
-	return killed
-}
-
-// childStatus is si_status: the exit status or the signal.
-func childStatus(status uint32) uint32 {
-	switch ws := unix.WaitStatus(status); {
-	case ws.Continued():
-		return uint32(unix.SIGCONT)
-	case ws.Stopped():
-		return uint32(ws.StopSignal())
-	case ws.Exited():
-		return uint32(ws.ExitStatus())
-	default:
-		return uint32(ws.Signal())
-	}
 }
