@@ -52,10 +52,14 @@ func (mm *MemoryManager) mayExpand(op string, by *Actor, n, minus uint64, data b
 	return nil
 }
 
-// mayLock checks n more locked bytes against RLIMIT_MEMLOCK.
-func (mm *MemoryManager) mayLock(op string, by *Actor, n, minus uint64) error {
-	if limit := by.limits().MemLock; !by.LockCap && mm.lockedAS-minus+n > limit {
-		return memmap.Refuse(op, unix.EAGAIN, "%#x bytes would be locked, RLIMIT_MEMLOCK is %#x", mm.lockedAS-minus+n, limit)
+// mayLockAtAll reports whether by may lock memory, however little: Linux's
+// can_do_mlock.
+func mayLockAtAll(by *Actor) bool { return by.LockCap || by.limits().MemLock != 0 }
+
+// mayLock checks n more locked bytes against RLIMIT_MEMLOCK: Linux's mlock_future_ok.
+func (mm *MemoryManager) mayLock(op string, by *Actor, n uint64) error {
+	if limit := by.limits().MemLock; !by.LockCap && mm.lockedAS+n > limit {
+		return memmap.Refuse(op, unix.EAGAIN, "%#x bytes would be locked, RLIMIT_MEMLOCK is %#x", mm.lockedAS+n, limit)
 	}
 	return nil
 }

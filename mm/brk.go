@@ -83,8 +83,8 @@ func (mm *MemoryManager) growHeap(c *change, ar memmap.AddrRange) error {
 	if err != nil {
 		return err
 	}
-	if seg.Value.mlock == memmap.MLockEager || mm.populateAtOnce(ar.Length()) {
-		mm.populate(c, seg, ar)
+	if mm.populatesNew(&seg.Value, ar.Length()) {
+		_ = mm.populate(c, seg, ar) // a kindness, as in Linux
 	}
 	return nil
 }

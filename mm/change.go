@@ -22,6 +22,8 @@ type change struct {
 	freed []freedRun         // references that are no longer ours
 	ids   []memmap.MappingIdentity
 
+	toFill []memmap.AddrRange // locked memory that became writable
+
 	heap  bool             // the mapping that is made is the heap's
 	fault *fault           // the guest's access that this answers, or nil
 	made  memmap.AddrRange // what came in around the first page asked for

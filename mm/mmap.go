@@ -21,14 +21,18 @@ func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error)
 	defer c.end()
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
+	if o.MLock != memmap.MLockNone && !mayLockAtAll(by) {
+		return 0, memmap.Refuse("mmap", unix.EPERM, "RLIMIT_MEMLOCK is 0")
+	}
 	o.MLock = max(o.MLock, mm.defMLock)
 	seg, ar, err := mm.createVMA(c, "mmap", o)
 	if err != nil {
 		return 0, err
 	}
 	atOnce := o.Mappable == nil && o.Private && o.Perms.Write && mm.populateAtOnce(ar.Length())
-	if o.Populate || o.MLock == memmap.MLockEager || atOnce {
-		mm.populate(c, seg, ar)
+	wanted := o.Populate || o.MLock == memmap.MLockEager || atOnce
+	if wanted && seg.Value.mlock != memmap.MLockLazy {
+		_ = mm.populate(c, seg, ar) // a kindness, as in Linux
 	}
 	return ar.Start, nil
 }
@@ -143,21 +147,17 @@ func wantsHuge(m memmap.Mappable, hint memmap.Addr, length uint64) bool {
 }
 
 func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, ar memmap.AddrRange) error {
-	replaced, unlocked := uint64(0), uint64(0)
+	if o.MLock != memmap.MLockNone { // what is replaced still counts, as in Linux
+		if err := mm.mayLock(op, c.by, ar.Length()); err != nil {
+			return err
+		}
+	}
+	replaced := uint64(0)
 	if o.Unmap {
-		replaced, unlocked = mm.vmas.SpanIn(ar), mm.lockedIn(ar)
+		replaced = mm.vmas.SpanIn(ar)
 	}
 	data := o.Private && o.Perms.Write && !o.GrowsDown
-	if err := mm.mayExpand(op, c.by, ar.Length(), replaced, data); err != nil {
-		return err
-	}
-	if o.MLock == memmap.MLockNone {
-		return nil
-	}
-	if c.by.limits().MemLock == 0 && !c.by.LockCap {
-		return memmap.Refuse(op, unix.EPERM, "RLIMIT_MEMLOCK is 0")
-	}
-	return mm.mayLock(op, c.by, ar.Length(), unlocked)
+	return mm.mayExpand(op, c.by, ar.Length(), replaced, data)
 }
 
 func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
@@ -171,18 +171,21 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 		v.private = true
 		v.off = memmap.MappableOffset(ar.Start)
 	}
+	if !v.lockable() {
+		v.mlock = memmap.MLockNone
+	}
 	v.accounted = v.perms.Write && v.private && !v.noReserve
 	return v
 }
 
 // populate brings ar in as Linux's MAP_POPULATE does: private memory that may be
-// written is written to, all else is read. Failures are ignored.
+// written is written to, all else is read. It returns why that is not all of ar.
 //
 // Preconditions: mm.mappingMu is held; ar lies in seg.
-func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) {
+func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) error {
 	v := seg.Value
 	if !v.perms.Any() {
-		return
+		return memmap.Refuse("populate", unix.EFAULT, "%v may not be accessed at all", seg.Range)
 	}
 	at := memmap.Read
 	if v.private && v.perms.Write {
@@ -190,11 +193,19 @@ func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) {
 	}
 	mm.activeMu.Lock()
 	defer mm.activeMu.Unlock()
-	ar.End, _ = mm.bringIn(c, seg, ar, at)
+	ar, trapped := mm.untrapped(ar, at)
+	var err error
+	if !ar.IsEmpty() {
+		ar.End, err = mm.bringIn(c, seg, ar, at)
+	}
 	if !ar.IsEmpty() {
 		mm.mapPMAs(c, ar, true)
 	}
 	_ = c.flush() // what is not mapped faults
+	if err == nil {
+		err = trapped
+	}
+	return err
 }
 
 // MapStack maps the first stack: size bytes rounded up, growing down from the layout's

@@ -74,8 +74,8 @@ func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *
 	if r.DontUnmap && v.mlock != memmap.MLockNone {
 		mm.updateVMAs(old, func(v *vma) { v.mlock = memmap.MLockNone })
 	}
-	if v.mlock == memmap.MLockEager {
-		mm.populate(c, moved, dst)
+	if v.mlock == memmap.MLockEager && r.newSize > r.oldSize {
+		_ = mm.populate(c, moved, memmap.AddrRange{Start: dst.Start + memmap.Addr(r.oldSize), End: dst.End})
 	}
 	return err
 }

@@ -31,10 +31,13 @@ func (mm *MemoryManager) MProtect(by *Actor, addr memmap.Addr, length uint64, pe
 		return err
 	}
 	mm.activeMu.Lock()
-	defer mm.activeMu.Unlock()
 	err = mm.protect(c, first, ar, perms)
 	if died := c.flush(); err == nil {
 		err = died
+	}
+	mm.activeMu.Unlock()
+	for _, locked := range c.toFill {
+		_ = mm.populateRange(c, locked, true)
 	}
 	return err
 }
@@ -79,6 +82,9 @@ func (mm *MemoryManager) protect(c *change, seg vmaSeg, ar memmap.AddrRange, per
 				v.reaccount(written)
 			})
 			mm.protectPMAs(c, part, perms.Effective())
+			if v := &seg.Value; v.private && v.mlock == memmap.MLockEager && !v.perms.Write && perms.Write {
+				c.toFill = append(c.toFill, part) // locked memory waits for no write
+			}
 		}
 		if part.End == ar.End {
 			return nil
@@ -131,7 +137,13 @@ func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange
 			return err
 		}
 	}
-	if mm.vmas.Len()+2 <= MaxMapCount { // it splits in three at most
+	return mm.maySplit(op, part)
+}
+
+// maySplit checks that vm.max_map_count allows what a change of part, a part of one
+// vma, makes of it.
+func (mm *MemoryManager) maySplit(op string, part memmap.AddrRange) error {
+	if mm.vmas.Len()+2 <= MaxMapCount { // three at most
 		return nil
 	}
 	return mm.mayCount(op, mm.splits(part))

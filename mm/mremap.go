@@ -174,7 +174,7 @@ func (mm *MemoryManager) checkExpand(c *change, seg vmaSeg, r *remap) error {
 	}
 	more := r.newSize - r.oldSize
 	if v.mlock != memmap.MLockNone {
-		if err := mm.mayLock(op, c.by, more, 0); err != nil {
+		if err := mm.mayLock(op, c.by, more); err != nil {
 			return err
 		}
 	}
@@ -209,7 +209,7 @@ func (mm *MemoryManager) expandInPlace(c *change, seg vmaSeg, r *remap) error {
 	mm.noteRemap(c, r, r.addr)
 	grown := mm.insertVMA(more, v)
 	if v.mlock == memmap.MLockEager {
-		mm.populate(c, grown, more)
+		_ = mm.populate(c, grown, more)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (mm *MemoryManager) checkGrowth(c *change, seg vmaSeg, grown memmap.AddrRan
 	}
 	err := mm.mayExpand("fault", c.by, grown.Length(), 0, false)
 	if err == nil && seg.Value.mlock != memmap.MLockNone {
-		err = mm.mayLock("fault", c.by, grown.Length(), 0)
+		err = mm.mayLock("fault", c.by, grown.Length())
 	}
 	if err != nil {
 		return refuse(memmap.LimitHit, "the stack %v cannot grow: %v", seg.Range, err)

@@ -94,6 +94,12 @@ func (mm *MemoryManager) reach(page memmap.AddrRange) memmap.AddrRange {
 	return around(page, w)
 }
 
+// populatesNew reports whether new memory of that length in v is filled at once: it
+// is locked, or the window says so. What is locked as it is touched is not.
+func (mm *MemoryManager) populatesNew(v *vma, length uint64) bool {
+	return v.mlock == memmap.MLockEager || v.mlock == memmap.MLockNone && mm.populateAtOnce(length)
+}
+
 // populateAtOnce reports whether a new private anonymous mapping of that length
 // is filled when it is made.
 func (mm *MemoryManager) populateAtOnce(length uint64) bool {

@@ -4,7 +4,7 @@
 //	table.go       which function answers which number
 //	signatures.go  what all the numbers are called, and their arguments
 //	args.go        hostile numbers into typed ones; values in and out of the guest
-//	memory.go mmap.go madvise.go       mappings
+//	memory.go mmap.go madvise.go mlock.go       mappings
 //	io.go fd.go open.go stat.go dir.go ioctl.go poll.go readonly.go       files
 //	process.go wait.go prctl.go identity.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
@@ -64,6 +64,12 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_MADVISE:  madvise,
 	unix.SYS_MSYNC:    msync,
 	unix.SYS_MINCORE:  mincore,
+
+	unix.SYS_MLOCK:      mlock,
+	unix.SYS_MLOCK2:     mlock2,
+	unix.SYS_MUNLOCK:    munlock,
+	unix.SYS_MLOCKALL:   mlockall,
+	unix.SYS_MUNLOCKALL: munlockall,
 
 	// Reading and writing.
 	unix.SYS_READ:     read,
