@@ -127,6 +127,21 @@ func (c *call) onlySpan(lone lang.Lone) (span, error) {
 	return sp, err
 }
 
+// rangeOrAll reads the range that is all of the command's words; with none it is
+// the whole memory of the current process.
+func (c *call) rangeOrAll(op string) (target, memmap.AddrRange, error) {
+	if len(c.args) == 0 {
+		t, err := c.target(0)
+		return t, debugger.All, err
+	}
+	sp, err := c.onlySpan(lang.LoneRefused)
+	if err != nil {
+		return target{}, memmap.AddrRange{}, err
+	}
+	ar, err := sp.ends(op)
+	return sp.target, ar, err
+}
+
 // ends returns the span as start and end. A span that wraps is refused for op.
 func (s span) ends(op string) (memmap.AddrRange, error) {
 	ar, ok := s.AddrRange()

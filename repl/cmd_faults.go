@@ -100,15 +100,7 @@ func runCOW(c *call) (view.Value, error) {
 			return c.cowOwners()
 		}
 	}
-	t, err := c.target(0)
-	within := debugger.All
-	if len(c.args) > 0 {
-		var sp span
-		if sp, err = c.onlySpan(lang.LoneRefused); err == nil {
-			t = sp.target
-			within, err = sp.ends("cow")
-		}
-	}
+	t, within, err := c.rangeOrAll("cow")
 	if err != nil {
 		return nil, err
 	}

@@ -269,15 +269,7 @@ func (s *Session) here(p *sentry.Process, ar memmap.AddrRange) string {
 }
 
 func runPMAs(c *call) (view.Value, error) {
-	t, err := c.target(0)
-	within := debugger.All
-	if len(c.args) > 0 {
-		var sp span
-		if sp, err = c.onlySpan(lang.LoneRefused); err == nil {
-			t = sp.target
-			within, err = sp.ends("pmas")
-		}
-	}
+	t, within, err := c.rangeOrAll("pmas")
 	if err != nil {
 		return nil, err
 	}
