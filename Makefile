@@ -18,8 +18,12 @@ test:
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 
+# Each page is written whole or not at all: a shell that fails leaves the old one.
 docs:
-	go generate ./...
+	go run ./cmd/mmsh help --markdown > docs/commands.md.new
+	go run ./cmd/mmsh help --json-markdown > docs/json.md.new
+	go run ./cmd/mmsh help --json-schema > docs/mmsh-1.schema.json.new
+	for page in docs/*.new; do mv $$page $${page%.new}; done
 
 examples: $(GUESTS)
 
