@@ -69,13 +69,14 @@ func (mm *MemoryManager) SetTrap(by *Actor, ar memmap.AddrRange, t Trap) error {
 	return c.flush()
 }
 
-// trapped returns the *TrapError of an access to one place, nil if no trap minds.
+// trapped returns the *TrapError of a guest's access to one place, nil if no trap
+// minds. Where reads must stop all accesses do, since the host then maps nothing.
 func (mm *MemoryManager) trapped(addr memmap.Addr, at memmap.AccessType) error {
 	if mm.traps.IsEmpty() {
 		return nil
 	}
 	seg, ok := mm.traps.Find(addr)
-	if !ok || !seg.Value.At.Intersect(at).Any() {
+	if !ok || weaken(memmap.AnyAccess, seg.Value.At).SupersetOf(at) {
 		return nil
 	}
 	return &TrapError{Trap: seg.Value, Addr: addr, At: at}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package mm_test
+
+// modelOps is how many operations TestModel plays.
+const modelOps = 100_000
