@@ -60,9 +60,11 @@ func (mm *MemoryManager) Brk(by *Actor, addr memmap.Addr) (memmap.Addr, error) {
 			return now, err
 		}
 	case end < oldEnd:
-		if gone := (memmap.AddrRange{Start: end, End: oldEnd}); mm.vmas.Overlaps(gone) {
-			err = mm.unmapRange(c, gone)
+		gone := memmap.AddrRange{Start: end, End: oldEnd}
+		if !mm.vmas.Overlaps(gone) {
+			return now, memmap.Refuse(op, unix.EINVAL, "nothing is mapped in %v, which the heap would lose", gone)
 		}
+		err = mm.unmapRange(c, gone)
 	}
 	mm.brk.End = addr
 	return addr, err
