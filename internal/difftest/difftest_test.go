@@ -44,7 +44,7 @@ func TestDifferentialPrograms(t *testing.T) {
 // calls are the guests that play the table: every call with what is right, wrong
 // and hostile.
 var calls = []string{
-	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss",
+	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice",
 	"files", "tail", "fds", "poll",
 	"fork", "signals", "faults", "futex", "identity", "time",
 }
@@ -54,6 +54,25 @@ func TestDifferentialCalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			Compare(t, Build(t, name, "-static"), Options{}, Inodes, KernelPages)
 		})
+	}
+}
+
+// TestDifferentialSmaps: who has which pages is what the host says.
+func TestDifferentialSmaps(t *testing.T) {
+	settle(t, "../../loader/testdata/mutations.txt") // which the guest maps
+	Compare(t, Build(t, "smaps", "-static"), Options{}, Inodes, Unmeasured)
+}
+
+// settle has the host write a file out, so that it finds its pages clean.
+func settle(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
 	}
 }
 

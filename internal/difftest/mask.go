@@ -35,6 +35,12 @@ func KernelPages(s string) string {
 	return strings.Join(kept, "")
 }
 
+var unmeasured = regexp.MustCompile(`(?m)^((?:Referenced|KSM|Swap|SwapPss|ShmemPmdMapped|FilePmdMapped|THPeligible): +)\d+( kB)?$`)
+
+// Unmeasured masks the numbers of smaps that need the processor's accessed bit, or
+// features of the host that we have not: same-page merging, swap, huge pages.
+func Unmeasured(s string) string { return unmeasured.ReplaceAllString(s, "${1}N$2") }
+
 var mapsFields = regexp.MustCompile(`^( *)([0-9a-f]+)-([0-9a-f]+) ([-rwxp]{4}) ([0-9a-f]+) (.*)$`)
 
 // Joined joins private neighbours in maps that could be one. Linux keeps apart

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
 )
@@ -12,6 +14,22 @@ import (
 func (p *process) maps() ([]byte, error) {
 	var b bytes.Buffer
 	err := p.memory(func(m *mm.MemoryManager, _ *mm.Actor) error { return m.WriteMaps(&b) })
+	return b.Bytes(), err
+}
+
+func (p *process) smaps() ([]byte, error) {
+	var b bytes.Buffer
+	err := p.memory(func(m *mm.MemoryManager, _ *mm.Actor) error { return m.WriteSmaps(&b) })
+	return b.Bytes(), err
+}
+
+// smapsRollup is, as on Linux, nothing that a process without memory has.
+func (p *process) smapsRollup() ([]byte, error) {
+	var b bytes.Buffer
+	err := p.memory(func(m *mm.MemoryManager, _ *mm.Actor) error { return m.WriteRollup(&b) })
+	if err == nil && b.Len() == 0 {
+		err = unix.ESRCH
+	}
 	return b.Bytes(), err
 }
 

@@ -56,6 +56,8 @@ var entries = []entry{
 	{name: "limits", mode: 0o444, text: (*process).limits},
 	{name: "maps", mode: 0o444, text: (*process).maps},
 	{name: "root", mode: 0o777, link: (*process).root},
+	{name: "smaps", mode: 0o444, text: (*process).smaps},
+	{name: "smaps_rollup", mode: 0o444, text: (*process).smapsRollup},
 	{name: "stat", mode: 0o444, text: (*process).stat},
 	{name: "statm", mode: 0o444, text: (*process).statm},
 	{name: "status", mode: 0o444, text: (*process).status},

@@ -1,5 +1,5 @@
-// Package procfs is /proc as guests see it, with true values: maps, status,
-// statm, stat, cmdline, comm, exe, cwd, root, auxv, environ, fd, limits of every
+// Package procfs is /proc as guests see it, with true values: maps, smaps,
+// smaps_rollup, status, statm, stat, cmdline, comm, exe, cwd, root, auxv, environ, fd, limits of every
 // process and thread, and self. What a file says is decided when it is opened.
 //
 // Read procfs.go (paths), process.go (what a process's directory holds), then
