@@ -90,7 +90,7 @@ func parseFlags(args []string, run bool) (*options, error) {
 			fmt.Print(usage)
 			return nil, err
 		}
-		fmt.Fprintf(os.Stderr, "mmsh: %s\n", strings.ReplaceAll(err.Error(), "provided but not defined: ", "unknown flag "))
+		fmt.Fprintf(os.Stderr, "mmsh: %s\n", strings.ReplaceAll(err.Error(), "flag provided but not defined: ", "unknown flag "))
 		return nil, errUsage
 	}
 	o.program = fs.Args()
@@ -109,7 +109,7 @@ func (o *options) define(fs *flag.FlagSet) {
 	fs.BoolFunc("aslr", "", func(string) error { o.seed = randomSeed(); return nil })
 	fs.Func("sched", "", o.setSched)
 	fs.Func("fault-window", "", o.setWindow)
-	fs.DurationVar(&o.timeout, "timeout", 0, "")
+	fs.Func("timeout", "", o.setTimeout)
 	fs.StringVar(&o.root, "root", "", "")
 	fs.StringVar(&o.cwd, "cwd", "", "")
 	fs.Func("env", "", o.addEnv)
@@ -155,6 +155,14 @@ func (o *options) setSched(v string) error {
 		o.sched = sentry.SchedFree
 	default:
 		return errors.New("want det or free")
+	}
+	return nil
+}
+
+func (o *options) setTimeout(v string) (err error) {
+	o.timeout, err = time.ParseDuration(v)
+	if err != nil || o.timeout <= 0 {
+		return errors.New("want a duration above zero, as 500ms, 10s or 2m")
 	}
 	return nil
 }

@@ -258,6 +258,29 @@ func TestOutputBeyondItsCapIsALimit(t *testing.T) {
 	}
 }
 
+// writesForEver is for (;;) write(1, 0x400078, 8).
+var writesForEver = []byte{0xb8, 1, 0, 0, 0, 0xbf, 1, 0, 0, 0, 0xbe, 0x78, 0, 0x40, 0, 0xba, 8, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xe8}
+
+func TestAGuestThatWritesForEverEndsAtTheCap(t *testing.T) {
+	file := program(t, writesForEver...)
+	r := mmsh(t, "", "--batch", "--max-output", "20", "-c", "run", file)
+	if r.status != 1 || !strings.Contains(r.err, "--max-output") || !strings.Contains(r.out, "stopped: interrupt") {
+		t.Errorf("shell: status %d\n%s%s", r.status, r.out, r.err)
+	}
+	r = mmsh(t, "", "run", "--max-output", "20", file)
+	if r.status != 125 || !strings.Contains(r.err, "--max-output") || len(r.out) != 20 {
+		t.Errorf("mmsh run: status %d, %d bytes\n%s", r.status, len(r.out), r.err)
+	}
+}
+
+func TestTimeoutsAreAboveZero(t *testing.T) {
+	for _, bad := range []string{"0", "-5s", "soon"} {
+		if r := mmsh(t, "", "--timeout", bad, "-c", "vmas"); r.status != 2 || !strings.Contains(r.err, "above zero") {
+			t.Errorf("--timeout %s: status %d, %s", bad, r.status, r.err)
+		}
+	}
+}
+
 func TestAssertIsStarlark(t *testing.T) {
 	r := play(t, `mmap 64k rw; let a = $_; touch $a,8k w; assert vma(a).rss == 8192 and page(a) == "W" and pma(a).refs == 1; assert stats("zero-fill") == 3`)
 	if r.status != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -48,7 +49,12 @@ func runProgram(o *options) (status int, err error) {
 		return exitRunFailed, err
 	}
 	defer closeFiles()
-	d := m.debugger(stdin, stdout, os.Stderr, o.guestEnv(os.Environ()), true)
+	stderr, full := io.Writer(os.Stderr), (<-chan struct{})(nil)
+	if o.maxOutput > 0 {
+		sink := debugger.NewSink(stdout, stderr, false, o.maxOutput)
+		stdout, stderr, full = sink.Writer(1), sink.Writer(2), sink.Full()
+	}
+	d := m.debugger(stdin, stdout, stderr, full, o.guestEnv(os.Environ()), true)
 	ctx, cancel := o.context()
 	defer cancel()
 	defer func() {
@@ -74,6 +80,8 @@ func finish(ctx context.Context, d *debugger.Debugger) (int, error) {
 			return exitRunFailed, err
 		case ctx.Err() != nil:
 			return exitTime, errors.New("time is up: the guest was killed")
+		case stop.Reason == debugger.Interrupted: // by nothing else than Full
+			return exitRunFailed, errors.New("the guest wrote more than --max-output allows: it was killed")
 		case stop.Reason == debugger.Died:
 			return exitRunFailed, fmt.Errorf("the guest's stub process died: %s", stop.Detail)
 		case stop.Reason == debugger.Deadlock:

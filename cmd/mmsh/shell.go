@@ -117,7 +117,7 @@ func (sh *shell) open() (closeFiles func(), err error) {
 	}
 	capture := o.json != repl.JSONOff && o.stdout == ""
 	sink := debugger.NewSink(out, toGuestErr, capture, o.maxOutput)
-	sh.d = sh.machine.debugger(in, sink.Writer(1), sink.Writer(2), o.guestEnv(shellEnv), false)
+	sh.d = sh.machine.debugger(in, sink.Writer(1), sink.Writer(2), sink.Full(), o.guestEnv(shellEnv), false)
 	c := repl.Config{
 		Debugger: sh.d, Sink: sink, Memory: sh.machine.memory, Window: sh.machine.window,
 		Out: os.Stdout, Err: os.Stderr, JSON: o.json, Color: o.wantsColor(), KeepGoing: o.keepGoing,

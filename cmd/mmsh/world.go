@@ -52,14 +52,15 @@ func (m *machine) close() error {
 	return err
 }
 
-// debugger returns a debugger whose guests have those standard descriptors.
-func (m *machine) debugger(stdin io.Reader, stdout, stderr io.Writer, env []string, toEnd bool) *debugger.Debugger {
+// debugger returns a debugger whose guests have those standard descriptors and are
+// stopped when full says so.
+func (m *machine) debugger(stdin io.Reader, stdout, stderr io.Writer, full <-chan struct{}, env []string, toEnd bool) *debugger.Debugger {
 	return debugger.New(debugger.Config{
 		Kernel: sentry.Config{
 			Platform: m.platform, Memory: m.memory, Calls: syscalls.Table(), Window: m.window, Sched: m.options.sched,
 			Seed: m.options.seed, MaxProcs: m.options.procs, Stdin: stdin, Stdout: stdout, Stderr: stderr,
 		},
-		NewWorld: m.newWorld, Env: env, Cwd: m.options.workingDir(), MaxEvents: m.options.maxEvents, RunToEnd: toEnd,
+		NewWorld: m.newWorld, Env: env, Cwd: m.options.workingDir(), MaxEvents: m.options.maxEvents, RunToEnd: toEnd, Full: full,
 	})
 }
 

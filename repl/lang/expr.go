@@ -101,7 +101,11 @@ type exprParser struct {
 	src   string
 	off   int
 	depth int
+	joins int // operators between two operands
 }
+
+// maxOperators bounds an expression: it is evaluated by recursion, one call deep an operator.
+const maxOperators = 10000
 
 // operators by precedence, the loosest first. Longer ones stand before those they
 // begin with.
@@ -166,6 +170,9 @@ func (p *exprParser) binary(level int) (node, error) {
 		op := p.operator(level)
 		if op == "" {
 			return left, nil
+		}
+		if p.joins++; p.joins > maxOperators {
+			return nil, fmt.Errorf("an expression has more than %d operators", maxOperators)
 		}
 		var right node
 		if right, err = p.binary(level + 1); err == nil {

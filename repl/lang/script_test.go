@@ -122,6 +122,14 @@ func TestDeepNestingIsRefused(t *testing.T) {
 	}
 }
 
+func TestEndlessSumsAreRefused(t *testing.T) {
+	for _, op := range []string{"+", "*", "&&", "||"} {
+		if _, err := ParseExpr("1" + strings.Repeat(op+"1", 1000000)); err == nil || !strings.Contains(err.Error(), "operators") {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
+}
+
 func TestCommandsKnowTheirTextAndPlace(t *testing.T) {
 	cmds, err := ParseScript("lab.mmsh", "vmas\n  quiet  assert  a \\\n ==  \"b  c\" # no\ntime repeat 2 { ps }\nx/4gx $rsp; \"x/4\" 1\n")
 	if err != nil {

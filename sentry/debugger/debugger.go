@@ -34,6 +34,9 @@ type Config struct {
 	// RunToEnd makes nothing stop the guests but their end and an Interrupt:
 	// `mmsh run`.
 	RunToEnd bool
+	// Full, if not nil, stops the guests with each value that comes from it, as an
+	// interrupt does: they have written all they may.
+	Full <-chan struct{}
 }
 
 // World is what the guests of one kernel find: files, and a way to give them a

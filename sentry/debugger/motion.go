@@ -105,6 +105,7 @@ func (d *Debugger) resume(ctx context.Context) (*Stop, error) {
 		d.hold = r.Hold
 		return d.report(r), nil
 	case <-ctx.Done():
+	case <-d.config.Full: // of a nil Full nothing comes
 	}
 	d.hold = k.Hold("interrupt")
 	select {

@@ -19,6 +19,7 @@ type Sink struct {
 	waiting int       // bytes of pending
 	dropped bool      // since Take
 	keep    bool      // pending is wanted
+	full    chan struct{}
 }
 
 // Chunk is a piece of output in the order of writing.
@@ -30,7 +31,7 @@ type Chunk struct {
 // NewSink returns a Sink that passes output on to out and err (nil: nowhere). capture makes Take
 // work. max is the most bytes that are taken in all, 0 is no cap.
 func NewSink(out, err io.Writer, capture bool, max uint64) *Sink {
-	return &Sink{to: [2]io.Writer{out, err}, max: max, keep: capture}
+	return &Sink{to: [2]io.Writer{out, err}, max: max, keep: capture, full: make(chan struct{}, 1)}
 }
 
 // Writer returns where descriptor fd (1 or 2) writes to.
@@ -68,6 +69,10 @@ func (s *Sink) FirstCut() bool {
 	return first
 }
 
+// Full returns a channel that gets one value when output is dropped because of the cap for the
+// first time: see Config.Full.
+func (s *Sink) Full() <-chan struct{} { return s.full }
+
 // Cut reports whether output was dropped because of the cap.
 func (s *Sink) Cut() bool {
 	s.mu.Lock()
@@ -83,6 +88,9 @@ func (s *Sink) write(fd int, p []byte) (int, error) {
 	defer s.mu.Unlock()
 	taken := p
 	if s.max != 0 && s.total+uint64(len(p)) > s.max {
+		if !s.cut {
+			s.full <- struct{}{}
+		}
 		taken, s.cut, s.dropped = p[:s.max-s.total], true, true
 	}
 	s.total += uint64(len(taken))
