@@ -63,6 +63,7 @@ type MemoryManager struct {
 	traps        segment.Set[memmap.Addr, Trap]    // also under activeMu
 	brk          memmap.AddrRange                  // End is exact, not rounded
 	startSP      memmap.Addr                       // its vma is called [stack]
+	maxAS        uint64                            // the most bytes that an insertion led to
 	dataAS       uint64                            // bytes that count against RLIMIT_DATA
 	lockedAS     uint64                            // bytes of locked vmas
 	someDontFork bool                              // what the newest Fork found

@@ -4,7 +4,8 @@ import "mmsh.dev/mmsh/memmap"
 
 // Stats are a memory manager's sums and counters, in bytes and events.
 type Stats struct {
-	Virtual, Data, Locked      uint64
+	Virtual, MaxVirtual        uint64
+	Data, Locked               uint64
 	RSS, MaxRSS                uint64
 	RSSAnon, RSSFile, RSSShmem uint64
 	VMAs, PMAs                 int
@@ -22,6 +23,7 @@ func (mm *MemoryManager) Stats() Stats {
 	defer mm.activeMu.RUnlock()
 	s := mm.faults
 	s.Virtual, s.Data, s.Locked = mm.vmas.Span(), mm.dataAS, mm.lockedAS
+	s.MaxVirtual = max(mm.maxAS, s.Virtual) // a fork's child begins with all it has
 	s.RSS, s.MaxRSS = mm.residentLocked(), mm.maxRSS
 	s.RSSAnon, s.RSSFile, s.RSSShmem = mm.rss[rssAnon], mm.rss[rssFile], mm.rss[rssShmem]
 	s.VMAs, s.PMAs = mm.vmas.Len(), mm.pmas.Len()

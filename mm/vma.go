@@ -96,7 +96,9 @@ func mappableRange(seg vmaSeg, ar memmap.AddrRange) memmap.MappableRange {
 func (mm *MemoryManager) insertVMA(ar memmap.AddrRange, v vma) vmaSeg {
 	mm.gaps.Take(ar)
 	mm.account(&v, ar.Length(), 1)
-	return mm.vmas.Insert(ar, v)
+	seg := mm.vmas.Insert(ar, v)
+	mm.maxAS = max(mm.maxAS, mm.vmas.Span())
+	return seg
 }
 
 // takeVMAs removes what is mapped in ar and returns it, clipped to ar. Mappables

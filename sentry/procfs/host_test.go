@@ -153,7 +153,7 @@ func comparable(file, text string) string {
 		var kept []string
 		for line := range strings.Lines(text) {
 			switch name, _, _ := strings.Cut(line, ":"); name {
-			case "Name", "Umask", "State", "Ngid", "TracerPid", "Uid", "Gid", "VmSize", "VmLck", "VmPin", "VmData", "VmStk", "VmExe", "VmLib",
+			case "Name", "Umask", "State", "Ngid", "TracerPid", "Uid", "Gid", "VmPeak", "VmSize", "VmLck", "VmPin", "RssAnon", "VmData", "VmStk", "VmExe", "VmLib",
 				"VmSwap", "HugetlbPages", "CoreDumping", "Threads", "SigBlk", "SigPnd", "ShdPnd", "Kthread", "RssShmem":
 				kept = append(kept, line)
 			}
