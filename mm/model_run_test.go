@@ -82,7 +82,9 @@ type player struct {
 	p       *process // whose step it is
 	ending  bool
 
-	scarcity bool // the step runs out of memory, where it can tell how that ends
+	scarcity bool // the step runs out of memory
+	failing  int  // the allocation of the step that fails, 0 for none
+	loose    bool // memory is scarce, and the model cannot know where that is met
 }
 
 // mismatch is what the engine got wrong.

@@ -91,7 +91,10 @@ func (pl *player) step(s step) {
 			as.fail = []error{platform.ErrDied}
 		}
 	}
-	pl.scarcity = s.arg[failure]%24 == 4
+	pl.scarcity, pl.failing = s.arg[failure]%24 == 4, 0
+	if s.arg[failure]%24 == 5 {
+		pl.failing = 1 + s.arg[failure]/24%4
+	}
 	operations[i].do(pl, s.arg)
 	as.fail = nil
 }
@@ -111,22 +114,27 @@ var rights = []memmap.AccessType{
 
 var accesses = []memmap.AccessType{memmap.Read, memmap.Write, memmap.Write, memmap.Execute}
 
-// scarce runs f while there is no memory for another page, if the step is to fail so
-// and pages of shared memory, which are made as they are needed, are not concerned.
+// scarce runs f while there is no memory for another page, or while one allocation
+// fails, if the step is to fail so and pages of shared memory, which are made as they
+// are needed, are not concerned.
 func (pl *player) scarce(first, n int, f func()) {
 	p := pl.p
-	p.full = pl.scarcity
+	p.full = pl.scarcity || pl.failing > 0
 	for i := max(first, 0); i < min(first+n, arenaLen); i++ {
 		if q := p.pages[i]; q != nil && q.src != nil && q.src.file == nil {
 			p.full = false
 		}
 	}
 	if p.full {
-		pl.mem.SetLimit(max(pl.mem.Stats().Total, 1))
-		defer pl.mem.SetLimit(0)
+		if pl.mem.FailAfter(pl.failing); pl.scarcity {
+			pl.mem.SetLimit(max(pl.mem.Stats().Total, 1))
+		}
 	}
+	pl.loose = p.full && (pl.failing > 0 || !pl.exact)
 	f()
-	p.full = false
+	pl.mem.FailAfter(0)
+	pl.mem.SetLimit(0)
+	pl.loose, p.full = false, false
 }
 
 func (pl *player) mmap(a [6]int) {
@@ -466,7 +474,7 @@ func (pl *player) guest(a [6]int) {
 	addr := addrOf(i) + memmap.Addr(offset)
 	pl.scarce(i, 1, func() {
 		if p.as.Allows(addr, at) {
-			p.full = p.full && pl.exact // such an access takes no memory
+			p.full = p.full && !pl.loose // such an access takes no memory
 			if got := p.guestAccess(i, at); got != fine {
 				wrong("%v of page %d needs no fault, want %v", at, i, got)
 			}
@@ -489,14 +497,16 @@ func (pl *player) guest(a [6]int) {
 	})
 }
 
-// accessed is the model's access. Where the window is wide, pages are there that the
-// model does not know of, so that what could fail for want of memory need not: then
-// the engine's word counts.
+// accessed is the model's access. What could fail for want of memory need not where
+// the window is wide and pages are there that the model does not know of, or where
+// only one allocation fails and the engine tries another: then its word counts.
 func (pl *player) accessed(i int, at memmap.AccessType, got outcome) outcome {
 	p := pl.p
-	if pl.exact || !p.full {
+	if !pl.loose {
 		return p.guestAccess(i, at)
 	}
+	full := p.full
+	defer func() { p.full = full }()
 	if got == busError && p.guestAccess(i, at) == busError { // with no memory, a stack may have grown
 		return busError
 	}
@@ -572,21 +582,19 @@ func (pl *player) copied(ars []memmap.AddrRange, at memmap.AccessType, o mm.IOOp
 	for _, ar := range ars {
 		total += int(ar.Length())
 	}
-	loose := p.full && !pl.exact
-	p.full = p.full && pl.exact
+	p.full = p.full && !pl.loose
 	type piece struct{ i, offset, n int }
 	var good []piece
 	short := false
 	pieces(ars, func(i, offset, size int) bool {
-		if loose && want >= n { // here memory ran out, but a stack may have grown before
-			if i < arenaLen && p.pages[i] == nil {
+		if pl.loose && want >= n && !short { // here memory ran out, but a stack may have grown before
+			if short = true; i < arenaLen && p.pages[i] == nil {
 				p.grow(i)
 			}
-			return false
 		}
 		if short = short || p.access(i, at, o.IgnorePermissions) != fine; short {
 			p.mayBePresent(i)
-			return p.full // a copy looks pages up together before it finds no memory for one
+			return p.full || pl.loose // a copy looks pages up together before it finds no memory for one
 		}
 		good = append(good, piece{i, offset, size})
 		want += size
@@ -757,7 +765,7 @@ func (pl *player) word(a [6]int) {
 func (pl *player) breakCOW(a [6]int) {
 	p := pl.p
 	first, n := span(a[0], a[1])
-	pl.scarcity = pl.scarcity && pl.exact
+	pl.scarcity, pl.failing = pl.scarcity && pl.exact, 0
 	for i := first; i < first+n; i++ {
 		if q := p.pages[i]; q != nil && q.private {
 			var b [1]byte
