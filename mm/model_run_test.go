@@ -1,7 +1,6 @@
 package mm_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,7 +14,6 @@ import (
 
 	"mmsh.dev/mmsh/internal/nullas"
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/memmap/safemem"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pgalloc"
 	"mmsh.dev/mmsh/platform"
@@ -159,171 +157,6 @@ func (pl *player) close() {
 	}
 	if err := pl.mem.Close(); err != nil {
 		wrong("at the end memory is left: %v", err)
-	}
-}
-
-// check compares all that can be seen of every process with the model.
-func (pl *player) check() {
-	frames := map[*frame]bool{}
-	for i, p := range pl.procs {
-		for _, err := range p.mm.Check(false) {
-			wrong("process %d: check: %v", i, err)
-		}
-		pl.checkMappings(i, p)
-		pl.checkPages(i, p)
-		pl.checkHost(i, p)
-		for _, mp := range p.pages {
-			if mp != nil && mp.frame != nil {
-				frames[mp.frame] = true
-			}
-		}
-		if pl.exact {
-			p.checkResident(i)
-		}
-	}
-	if have, want := pl.mem.Stats().Allocated[pgalloc.Anonymous], uint64(len(frames))*page; pl.exact && have != want {
-		wrong("%#x bytes of private memory are allocated, %#x are in use", have, want)
-	}
-	for _, s := range pl.sources {
-		clear(s.before)
-	}
-}
-
-// checkMappings compares what is mapped, page by page, and remembers where mappings
-// begin and end.
-func (pl *player) checkMappings(n int, p *process) {
-	mapped := 0
-	for _, v := range p.mm.VMAs(p.mm.All()) {
-		first, end := indexOf(v.AR.Start), indexOf(v.AR.End)
-		mapped += end - first
-		for i := first; i < end; i++ {
-			p.start[i], p.end[i] = first, end
-			q := p.pages[i]
-			if q == nil {
-				wrong("process %d: page %d is mapped %v", n, i, v.Perms)
-			}
-			name := ""
-			if q.src != nil {
-				name = q.src.name
-			}
-			off := int(v.Offset/page) + i - first
-			if v.Perms != q.perms || v.MaxPerms != q.max || v.Private != q.private || v.GrowsDown != q.growsDown ||
-				(v.MLock != memmap.MLockNone) != q.locked || v.Anonymous != (q.src == nil) || q.src != nil && off != q.off {
-				wrong("process %d: page %d is %+v, offset %d, want %+v of %q", n, i, v, off, *q, name)
-			}
-		}
-	}
-	want := 0
-	for _, q := range p.pages {
-		if q != nil {
-			want++
-		}
-	}
-	if mapped != want || p.mm.Virtual() != uint64(want)*page {
-		wrong("process %d: %d pages are mapped, %#x bytes, want %d", n, mapped, p.mm.Virtual(), want)
-	}
-	if brk := p.mm.BrkRange(); brk.End != p.brk || brk.Start != heapStart {
-		wrong("process %d: the heap is %v, want its end at %v", n, brk, p.brk)
-	}
-}
-
-// checkPages compares the bytes of every page that the engine holds.
-func (pl *player) checkPages(n int, p *process) {
-	for _, info := range p.mm.PMAs(p.mm.All()) {
-		if info.Zero {
-			for i := indexOf(info.AR.Start); i < indexOf(info.AR.End); i++ {
-				if q := p.pages[i]; !bytes.Equal(q.bytes(), zeroes) {
-					wrong("process %d: page %d is the zero page", n, i)
-				}
-			}
-			continue
-		}
-		fr := memmap.FileRange{Start: info.Offset, End: info.Offset + memmap.FileOffset(info.AR.Length())}
-		have := make([]byte, fr.Length())
-		must(safemem.Copy(safemem.Of(have), must(info.File.MapInternal(fr, memmap.Read))))
-		for i := indexOf(info.AR.Start); i < indexOf(info.AR.End); i++ {
-			pl.checkPage(n, i, p.pages[i], info.Private, have[:page])
-			have = have[page:]
-		}
-	}
-}
-
-func (pl *player) checkPage(n, i int, q *modelPage, own bool, have []byte) {
-	if q.src != nil && q.private && q.frame == nil && own && !pl.exact {
-		// A wide window has copied it beside another: it holds what the file did then.
-		if old, changed := q.src.before[q.off]; !bytes.Equal(have, q.bytes()) && !(changed && bytes.Equal(have, old)) {
-			wrong("process %d: page %d was copied and is not what %s has at %d", n, i, q.src.name, q.off)
-		}
-		q.frame = &frame{data: append([]byte(nil), have...), refs: 1}
-	}
-	if want := q.bytes(); !bytes.Equal(have, want) {
-		wrong("process %d: page %d holds %x..., want %x...", n, i, have[:16], want[:min(16, len(want))])
-	}
-}
-
-// checkHost checks that the host allows the guest nothing that the model does not.
-func (pl *player) checkHost(n int, p *process) {
-	host := must(p.as.HostMappings())
-	for _, m := range host {
-		for a := m.AR.Start; a < m.AR.End; a += page {
-			i := indexOf(a)
-			if i < 0 || i >= arenaLen || p.pages[i] == nil {
-				wrong("process %d: the host has %v mapped", n, a)
-			}
-			pl.checkHostPage(n, i, p, m.Perms)
-			at := i * 37 % page
-			v, err := p.as.Load(a + memmap.Addr(at))
-			if want := p.pages[i].bytes(); err != nil || want == nil || v != want[at] {
-				wrong("process %d: the host has %#x at byte %d of page %d (%v), want %v", n, v, at, i, err, want != nil)
-			}
-		}
-	}
-}
-
-func (pl *player) checkHostPage(n, i int, p *process, has memmap.AccessType) {
-	q := p.pages[i]
-	may := q.perms.Effective()
-	switch trap := p.traps[i].At; {
-	case trap.Read:
-		may = memmap.NoAccess
-	default:
-		may.Write = may.Write && !trap.Write
-		may.Execute = may.Execute && !trap.Execute
-	}
-	switch {
-	case q.private && q.frame != nil && pl.exact:
-		may.Write = may.Write && q.frame.refs == 1
-	case q.private && pl.exact:
-		may.Write = false
-	case q.private && has.Write:
-		refs := p.mm.PMAs(addrOf(i).Page())[0].Refs
-		may.Write = may.Write && len(refs) == 1 && refs[0].Refs == 1
-	case !q.private && q.src.file != nil:
-		may.Write = may.Write && q.src.file.dirty[mappableOffset(q.off)]
-	}
-	if !may.SupersetOf(has) {
-		wrong("process %d: the host has page %d mapped %v, at most %v is allowed", n, i, has, may)
-	}
-}
-
-// checkResident compares what the process holds.
-func (p *process) checkResident(n int) {
-	var anon, least, most uint64
-	for _, q := range p.pages {
-		switch {
-		case q == nil:
-		case q.frame != nil:
-			anon += page
-		case q.src != nil && q.here == present:
-			least += page
-			most += page
-		case q.src != nil && q.here == unknown:
-			most += page
-		}
-	}
-	s := p.mm.Stats()
-	if mapped := s.RSSFile + s.RSSShmem; s.RSSAnon != anon || mapped < least || mapped > most || s.RSS != s.RSSAnon+mapped {
-		wrong("process %d: RSS is %#x, %#x of it private, %#x files; want %#x private, files from %#x to %#x", n, s.RSS, s.RSSAnon, mapped, anon, least, most)
 	}
 }
 
