@@ -147,10 +147,11 @@ func (mm *MemoryManager) gather(c *change, seq safemem.Seq, ar memmap.AddrRange,
 			return seq, err
 		}
 		part := vseg.Intersect(ar)
-		var short error
-		if !o.IgnorePermissions {
-			part, short = mm.untrapped(part, at)
+		stops := mm.untrapped
+		if o.IgnorePermissions {
+			stops = mm.unguarded // which no permission opens
 		}
+		part, short := stops(part, at)
 		if !part.IsEmpty() {
 			pages := memmap.AddrRange{Start: part.Start.RoundDown(), End: pageUp(part.End)}
 			end, err := mm.bringIn(c, vseg, pages, at)

@@ -33,7 +33,8 @@ func (mm *MemoryManager) BrkRange() memmap.AddrRange {
 // Brk moves the break and returns where it is now, also on errors. Shrinking
 // within a page keeps its bytes.
 //
-// Errors: EINVAL below the heap's start; ENOMEM RLIMIT_DATA, no room; EFAULT an
+// Errors: EINVAL below the heap's start, or a heap that would shrink where nothing is
+// mapped any more, as Linux has it; ENOMEM RLIMIT_DATA, no room; EFAULT an
 // address beyond all; and those of a mapping.
 func (mm *MemoryManager) Brk(by *Actor, addr memmap.Addr) (memmap.Addr, error) {
 	const op = "brk"
@@ -63,6 +64,9 @@ func (mm *MemoryManager) Brk(by *Actor, addr memmap.Addr) (memmap.Addr, error) {
 		gone := memmap.AddrRange{Start: end, End: oldEnd}
 		if !mm.vmas.Overlaps(gone) {
 			return now, memmap.Refuse(op, unix.EINVAL, "nothing is mapped in %v, which the heap would lose", gone)
+		}
+		if err := mm.mayUnmap(op, gone); err != nil {
+			return now, err
 		}
 		err = mm.unmapRange(c, gone)
 	}

@@ -20,6 +20,7 @@ func (mm *MemoryManager) Check(host bool) []error {
 	k.vmas()
 	k.gaps()
 	k.pmas()
+	k.guards()
 	k.brk()
 	if mm.captured != nil {
 		k.wrong("invalidations are captured outside Fork")
@@ -103,6 +104,12 @@ func (k *checker) vma(seg vmaSeg) {
 		k.wrong("vma %v: a mapped file grows down", seg.Range)
 	case v.mappable == nil && !v.private:
 		k.wrong("vma %v: shared memory without a Mappable", seg.Range)
+	case v.flags&flagWipeOnFork != 0 && !v.anonymous():
+		k.wrong("vma %v: a mapped file is to be wiped", seg.Range)
+	case v.flags&(flagHuge|flagNoHuge) == flagHuge|flagNoHuge, v.flags&(flagRandom|flagSequential) == flagRandom|flagSequential:
+		k.wrong("vma %v: two advices that exclude each other", seg.Range)
+	case v.mlock != memmap.MLockNone && !v.lockable():
+		k.wrong("vma %v: the kernel's own is locked", seg.Range)
 	case v.mappable == nil && v.id != nil:
 		k.wrong("vma %v: anonymous memory has an identity", seg.Range)
 	case v.origin == nil:
@@ -139,6 +146,9 @@ func (k *checker) pmas() {
 		if !mm.vmas.Covers(seg.Range) {
 			k.wrong("pma %v lies where no vma does", seg.Range)
 		}
+		if mm.guards.Overlaps(seg.Range) {
+			k.wrong("pma %v lies under a guard region", seg.Range)
+		}
 		for vseg := range mm.vmas.In(seg.Range) {
 			k.agree(seg, vseg)
 		}
@@ -150,6 +160,16 @@ func (k *checker) pmas() {
 	}
 	if now := mm.residentLocked(); mm.maxRSS < now {
 		k.wrong("RSS is %#x, its maximum %#x", now, mm.maxRSS)
+	}
+}
+
+// guards checks that guard regions lie in mappings that can have them.
+func (k *checker) guards() {
+	for seg := range k.mm.guards.All() {
+		k.place("guard region", seg.Range, 0)
+		if !k.mm.vmas.Covers(seg.Range) {
+			k.wrong("the guard region %v lies where no vma does", seg.Range)
+		}
 	}
 }
 

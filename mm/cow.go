@@ -26,13 +26,14 @@ func (mm *MemoryManager) breakCOW(c *change, seg vmaSeg, p pmaSeg, rest memmap.A
 
 // copyWidth returns how much a write to ar may privatise, a superset of ar: only ar
 // where there is code, since who writes code writes little (a breakpoint, a
-// relocation); a page more on each side of a stack; else the fault window. With
+// relocation); a page more on each side of a stack or what wants no huge pages; else
+// the fault window. With
 // a window of a page it is always ar.
 func (mm *MemoryManager) copyWidth(seg vmaSeg, ar memmap.AddrRange) memmap.AddrRange {
 	switch {
 	case mm.window.Get() == memmap.PageSize, seg.Value.perms.Execute:
 		return ar
-	case seg.Value.growsDown || seg.Value.stack:
+	case seg.Value.growsDown || seg.Value.flags&flagNoHuge != 0:
 		return memmap.AddrRange{Start: ar.Start - memmap.PageSize, End: ar.End + memmap.PageSize}
 	}
 	return mm.windowFor(ar)

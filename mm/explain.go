@@ -106,6 +106,13 @@ func (mm *MemoryManager) explainMapped(e *Explanation, seg vmaSeg) {
 	if !mm.explainRights(e, seg) {
 		return
 	}
+	if mm.guardAt(e.Addr, e.At) != nil {
+		e.fail(memmap.GuardPage, unix.SIGSEGV, segvMapErr, Rule{
+			Text: fmt.Sprintf("no guard region lies at %v: one does (MADV_GUARD_INSTALL)", e.Addr),
+			Fix:  fmt.Sprintf("madvise %v,4k guard_remove", e.Addr.RoundDown()),
+		})
+		return
+	}
 	if err := mm.trapped(e.Addr, e.At); err != nil {
 		e.fail(causeOf(err), unix.SIGSEGV, segvAccErr, Rule{Text: err.Error()})
 		return

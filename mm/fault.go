@@ -73,13 +73,16 @@ func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.Access
 	return f.cause, c.flush()
 }
 
-// checkAccess asks the vma, then the traps.
+// checkAccess asks the vma, then guard regions, then the traps.
 func (mm *MemoryManager) checkAccess(seg vmaSeg, addr memmap.Addr, at memmap.AccessType) error {
 	if !seg.Value.effective().SupersetOf(at) {
 		return &memmap.Refusal{
 			Op: "fault", Errno: unix.EPERM, Why: memmap.Permission,
 			Reason: fmt.Sprintf("%v allows %v, not %v, at %v", seg.Range, seg.Value.perms, at, addr),
 		}
+	}
+	if err := mm.guardAt(addr, at); err != nil {
+		return err
 	}
 	return mm.trapped(addr, at)
 }

@@ -71,7 +71,7 @@ func (mm *MemoryManager) holeIn(seg vmaSeg, addr memmap.Addr) memmap.AddrRange {
 	if next, ok := mm.pmas.LowerBound(addr); ok {
 		hole.End = min(hole.End, next.Start)
 	}
-	return hole
+	return mm.holeBetweenGuards(hole, addr)
 }
 
 func (mm *MemoryManager) insertZero(c *change, seg vmaSeg, ar memmap.AddrRange) {

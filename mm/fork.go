@@ -59,14 +59,17 @@ func (mm *MemoryManager) forkInto(by *Actor, child *MemoryManager) error {
 // Preconditions: mm.mappingMu is held for writing.
 func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 	plain := mm.lockedAS == 0 // the clone needs no change
-	mm.someDontFork = false
+	mm.someApart = false
 	told := memmap.AddrRange{Start: mm.layout.Min, End: mm.layout.Max}
 	var err error
 	for seg := range mm.vmas.All() {
 		v := seg.Value
-		if v.dontFork {
-			plain, mm.someDontFork = false, true
+		if v.flags&flagDontFork != 0 {
+			plain, mm.someApart = false, true
 			continue
+		}
+		if v.flags&flagWipeOnFork != 0 {
+			mm.someApart = true
 		}
 		if v.mappable == nil {
 			continue
@@ -97,7 +100,7 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 func (mm *MemoryManager) forgetNotCopied(c *change) {
 	var dontFork []memmap.AddrRange
 	for seg := range mm.vmas.All() {
-		if seg.Value.dontFork {
+		if seg.Value.flags&flagDontFork != 0 {
 			dontFork = append(dontFork, seg.Range)
 		}
 	}
@@ -120,6 +123,7 @@ func (mm *MemoryManager) copyPMAs(c *change, child *MemoryManager) error {
 	}
 	s.flushRun()
 	child.pmas = mm.pmas.Clone()
+	mm.copyGuards(child)
 	for _, ar := range s.dropped {
 		child.pmas.Cut(ar, nil)
 	}
@@ -151,13 +155,13 @@ func (s *sharing) pma(p pmaSeg) {
 		s.dropped = append(s.dropped, p.Range)
 		return
 	}
-	if p.Value.kind != clean && !s.mm.someDontFork {
+	if p.Value.kind != clean && !s.mm.someApart {
 		s.share(p, p.Range)
 		return
 	}
 	for vseg := range s.mm.vmas.In(p.Range) {
 		ar := p.Intersect(vseg.Range)
-		if vseg.Value.dontFork || p.Value.kind == clean && !s.hasOwned(vseg.Range) {
+		if vseg.Value.flags&(flagDontFork|flagWipeOnFork) != 0 || p.Value.kind == clean && !s.hasOwned(vseg.Range) {
 			s.dropped = append(s.dropped, ar)
 			s.noteWritable(&p, ar) // of a past generation too, and then taken over
 			continue

@@ -13,6 +13,7 @@ type VMAInfo struct {
 	Private   bool
 	GrowsDown bool
 	MLock     memmap.MLockMode
+	Advice    VMAAdvice             // what madvise and mseal have said of it
 	Offset    memmap.MappableOffset // 0 if Anonymous
 	Anonymous bool                  // private anonymous: no Mappable
 	Device    uint64
@@ -22,6 +23,25 @@ type VMAInfo struct {
 	RSS       uint64 // bytes that pmas hold, the zero page excepted
 	COW       uint64 // bytes of pmas that wait for copy-on-write and may be written
 }
+
+// VMAAdvice is a set of what programs have said of a mapping.
+type VMAAdvice uint16
+
+// What VMAAdvice holds.
+const (
+	DontFork   = VMAAdvice(flagDontFork)
+	WipeOnFork = VMAAdvice(flagWipeOnFork)
+	DontDump   = VMAAdvice(flagDontDump)
+	RandomRead = VMAAdvice(flagRandom)
+	Sequential = VMAAdvice(flagSequential)
+	HugePage   = VMAAdvice(flagHuge)
+	NoHugePage = VMAAdvice(flagNoHuge)
+	Mergeable  = VMAAdvice(flagMergeable)
+	Sealed     = VMAAdvice(flagSealed)
+)
+
+// Has reports whether all of b was said.
+func (a VMAAdvice) Has(b VMAAdvice) bool { return a&b == b }
 
 // PMAInfo is a pma as people see it.
 type PMAInfo struct {
@@ -120,6 +140,7 @@ func (mm *MemoryManager) identify(seg vmaSeg) VMAInfo {
 		Private: v.private, GrowsDown: v.growsDown, MLock: v.mlock,
 		Anonymous: v.anonymous(), Name: mm.nameOf(seg), Origin: *v.origin,
 	}
+	info.Advice = VMAAdvice(v.flags)
 	if v.mappable != nil {
 		info.Offset = v.off
 	}
@@ -222,6 +243,9 @@ func (mm *MemoryManager) Pages(ar memmap.AddrRange) []Page {
 	}
 	for p := range mm.pmas.In(ar) {
 		paint(p.Range, mm.pageState(&p.Value))
+	}
+	for seg := range mm.guards.In(ar) {
+		paint(seg.Range, PageGuard)
 	}
 	for seg := range mm.traps.In(ar) {
 		if seg.Value.Kind == TrapGuard {

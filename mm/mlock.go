@@ -128,7 +128,7 @@ func (mm *MemoryManager) populateLocked(c *change, ar memmap.AddrRange) error {
 func (mm *MemoryManager) populateRange(c *change, ar memmap.AddrRange, ignoreFailures bool) error {
 	for seg := range mm.vmas.In(ar) {
 		v := &seg.Value
-		if v.mlock == memmap.MLockLazy || v.special() && rssKindOf(v.mappable) == rssNone {
+		if v.mlock == memmap.MLockLazy || v.pageless() {
 			continue
 		}
 		if err := mm.populate(c, seg, seg.Intersect(ar)); err != nil && !ignoreFailures {

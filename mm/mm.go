@@ -56,18 +56,19 @@ type MemoryManager struct {
 	pid    int32
 	users  atomic.Int32
 
-	mappingMu    mappingMutex
-	vmas         vmaSet
-	gaps         segment.GapIndex[memmap.Addr]     // what vmas leave free of the layout
-	ids          map[memmap.MappingIdentity]uint64 // bytes mapped through each; one reference each
-	traps        segment.Set[memmap.Addr, Trap]    // also under activeMu
-	brk          memmap.AddrRange                  // End is exact, not rounded
-	startSP      memmap.Addr                       // its vma is called [stack]
-	maxAS        uint64                            // the most bytes that an insertion led to
-	dataAS       uint64                            // bytes that count against RLIMIT_DATA
-	lockedAS     uint64                            // bytes of locked vmas
-	someDontFork bool                              // what the newest Fork found
-	defMLock     memmap.MLockMode                  // what new mappings inherit
+	mappingMu mappingMutex
+	vmas      vmaSet
+	gaps      segment.GapIndex[memmap.Addr]     // what vmas leave free of the layout
+	ids       map[memmap.MappingIdentity]uint64 // bytes mapped through each; one reference each
+	traps     segment.Set[memmap.Addr, Trap]    // also under activeMu
+	guards    segment.Set[memmap.Addr, Trap]    // likewise; see guard.go
+	brk       memmap.AddrRange                  // End is exact, not rounded
+	startSP   memmap.Addr                       // its vma is called [stack]
+	maxAS     uint64                            // the most bytes that an insertion led to
+	dataAS    uint64                            // bytes that count against RLIMIT_DATA
+	lockedAS  uint64                            // bytes of locked vmas
+	someApart bool                              // what the newest Fork found
+	defMLock  memmap.MLockMode                  // what new mappings inherit
 
 	activeMu activeMutex
 	pmas     pmaSet
@@ -173,6 +174,7 @@ func (mm *MemoryManager) dropPages(c *change) {
 	}
 	mm.pmas.Clear()
 	mm.traps.Clear()
+	mm.guards.Clear()
 	mm.rss = [rssKinds]uint64{}
 	_ = c.flush() // there is no host any more
 }

@@ -11,8 +11,9 @@ import (
 // Errors, in this order: EINVAL length 0; ENOMEM length beyond all addresses;
 // EINVAL offset not page-aligned; EOVERFLOW its end; EINVAL Fixed address not
 // page-aligned; EACCES more than MaxPerms; EINVAL options that contradict each
-// other; ENOMEM vm.max_map_count; ENOMEM, EPERM, EEXIST the place; ENOMEM
-// RLIMIT_AS, RLIMIT_DATA; EPERM, EAGAIN RLIMIT_MEMLOCK; what the Mappable says.
+// other; ENOMEM vm.max_map_count; ENOMEM, EPERM, EEXIST the place; EPERM,
+// EAGAIN RLIMIT_MEMLOCK; EPERM a sealed mapping there; ENOMEM RLIMIT_AS,
+// RLIMIT_DATA; what the Mappable says.
 func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error) {
 	if err := mm.checkMMapOpts(&o); err != nil {
 		return 0, err
@@ -154,6 +155,9 @@ func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, a
 	}
 	replaced := uint64(0)
 	if o.Unmap {
+		if err := mm.unsealed(op, ar); err != nil {
+			return err
+		}
 		replaced = mm.vmas.SpanIn(ar)
 	}
 	data := o.Private && o.Perms.Write && !o.GrowsDown
@@ -164,12 +168,15 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 	v := vma{
 		mappable: o.Mappable, id: o.Identity, off: o.Offset,
 		perms: o.Perms, maxPerms: o.MaxPerms,
-		private: o.Private, growsDown: o.GrowsDown, stack: o.Stack,
+		private: o.Private, growsDown: o.GrowsDown,
 		noReserve: o.NoReserve, mlock: o.MLock, name: o.Name,
 	}
 	if v.mappable == nil {
 		v.private = true
 		v.off = memmap.MappableOffset(ar.Start)
+	}
+	if o.Stack && !o.GrowsDown { // as Linux since 6.7
+		v.flags |= flagNoHuge
 	}
 	if !v.lockable() {
 		v.mlock = memmap.MLockNone
@@ -191,8 +198,23 @@ func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) er
 	if v.private && v.perms.Write {
 		at = memmap.Write
 	}
+	return mm.fillFor(c, seg, ar, at)
+}
+
+// fillFor brings ar, a part of seg, in for accesses of kind at, as far as it goes.
+//
+// Preconditions: mm.mappingMu is held; seg allows at.
+func (mm *MemoryManager) fillFor(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) error {
 	mm.activeMu.Lock()
 	defer mm.activeMu.Unlock()
+	err := mm.fillLocked(c, seg, ar, at)
+	if died := c.flush(); err == nil {
+		err = died
+	}
+	return err
+}
+
+func (mm *MemoryManager) fillLocked(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) error {
 	ar, trapped := mm.untrapped(ar, at)
 	var err error
 	if !ar.IsEmpty() {
@@ -201,7 +223,6 @@ func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) er
 	if !ar.IsEmpty() {
 		mm.mapPMAs(c, ar, true)
 	}
-	_ = c.flush() // what is not mapped faults
 	if err == nil {
 		err = trapped
 	}

@@ -9,7 +9,8 @@ import (
 // MProtect is mprotect(2); growsDown is PROT_GROWSDOWN.
 //
 // Errors: EINVAL addr not page-aligned; ENOMEM an overflow, a hole; EINVAL
-// growsDown of what does not; EACCES more than may ever be given; ENOMEM
+// growsDown of what does not; EACCES more than may ever be given; EPERM a sealed
+// mapping; ENOMEM
 // RLIMIT_DATA, vm.max_map_count. What lies before the vma that refuses is changed.
 func (mm *MemoryManager) MProtect(by *Actor, addr memmap.Addr, length uint64, perms memmap.AccessType, growsDown bool) error {
 	const op = "mprotect"
@@ -125,6 +126,9 @@ func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange
 	v := seg.Value
 	if !v.maxPerms.SupersetOf(perms.Effective()) {
 		return memmap.Refuse(op, unix.EACCES, "%v may have %v at most, not %v", seg.Range, v.maxPerms, perms)
+	}
+	if v.sealed() {
+		return sealedRefused(op, seg)
 	}
 	if v.perms == perms {
 		return nil

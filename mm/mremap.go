@@ -28,7 +28,7 @@ func (r *remap) old() memmap.AddrRange {
 // MRemap is mremap(2), in the order of Linux 6.18's mm/mremap.c.
 //
 // Errors: EINVAL sizes, addresses and options that make no sense; EFAULT what is
-// to grow or move is not one mapping; EAGAIN RLIMIT_MEMLOCK; ENOMEM no room,
+// to grow or move is not one mapping; EPERM a sealed mapping; EAGAIN RLIMIT_MEMLOCK; ENOMEM no room,
 // RLIMIT_AS, RLIMIT_DATA, vm.max_map_count; what the Mappable says.
 func (mm *MemoryManager) MRemap(by *Actor, old memmap.Addr, oldSize, newSize uint64, o MRemapOpts) (memmap.Addr, error) {
 	r := remap{MRemapOpts: o, addr: old}
@@ -112,6 +112,9 @@ func (mm *MemoryManager) remapOne(c *change, r remap) (memmap.Addr, error) {
 	if !ok {
 		return 0, mm.notMapped(op, r.addr)
 	}
+	if seg.Value.sealed() {
+		return 0, sealedRefused(op, seg)
+	}
 	elsewhere := r.Fixed || r.DontUnmap
 	if !elsewhere && r.newSize <= r.oldSize {
 		return r.addr, mm.shrinkOld(c, &r)
@@ -142,7 +145,7 @@ func (mm *MemoryManager) shrinkOld(c *change, r *remap) error {
 	if err != nil {
 		return err
 	}
-	if err := mm.mayPunch("mremap", tail); err != nil {
+	if err := mm.mayUnmap("mremap", tail); err != nil {
 		return err
 	}
 	if !mm.vmas.Overlaps(tail) {
@@ -229,6 +232,9 @@ func (mm *MemoryManager) remapTo(c *change, r remap) (memmap.Addr, error) {
 	const op = "mremap"
 	if r.Fixed {
 		dst := memmap.AddrRange{Start: r.NewAddr, End: r.NewAddr + memmap.Addr(r.newSize)}
+		if err := mm.unsealed(op, dst); err != nil {
+			return 0, err
+		}
 		if mm.vmas.Overlaps(dst) {
 			if err := mm.unmapRange(c, dst); err != nil {
 				return 0, err

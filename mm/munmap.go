@@ -9,7 +9,7 @@ import (
 // MUnmap removes what is mapped in [addr, addr+length). Holes are fine.
 //
 // Errors: EINVAL addr not page-aligned, length 0, an end beyond guest memory;
-// ENOMEM a split that vm.max_map_count forbids.
+// ENOMEM a split that vm.max_map_count forbids; EPERM a sealed mapping.
 func (mm *MemoryManager) MUnmap(by *Actor, addr memmap.Addr, length uint64) error {
 	const op = "munmap"
 	if !addr.IsPageAligned() {
@@ -26,13 +26,22 @@ func (mm *MemoryManager) MUnmap(by *Actor, addr memmap.Addr, length uint64) erro
 	defer c.end()
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
-	if err := mm.mayPunch(op, ar); err != nil {
+	if err := mm.mayUnmap(op, ar); err != nil {
 		return err
 	}
 	if !mm.vmas.Overlaps(ar) {
 		return nil
 	}
 	return mm.unmapRange(c, ar)
+}
+
+// mayUnmap refuses what may not be unmapped: a hole that vm.max_map_count forbids,
+// sealed mappings.
+func (mm *MemoryManager) mayUnmap(op string, ar memmap.AddrRange) error {
+	if err := mm.mayPunch(op, ar); err != nil {
+		return err
+	}
+	return mm.unsealed(op, ar)
 }
 
 // mayPunch refuses a hole in the middle of a vma where one more may not be.
@@ -51,6 +60,7 @@ func (mm *MemoryManager) unmapRange(c *change, ar memmap.AddrRange) error {
 	mm.activeMu.Lock()
 	mm.cutPMAs(c, ar, everything)
 	err := c.flush()
+	mm.guards.Cut(ar, nil)
 	mm.cutTraps(ar)
 	mm.activeMu.Unlock()
 	mm.note(c, Event{Kind: EventUnmap, Range: ar, Addr: ar.Start})

@@ -12,15 +12,17 @@ import (
 )
 
 // sharedAnonymous is the memory of a MAP_SHARED|MAP_ANONYMOUS mapping and all its
-// copies in relatives: Linux's unlinked file in its own shmem mount. No page of it
-// is ever invalidated, so it need not know who maps it.
+// copies in relatives: Linux's unlinked file in its own shmem mount.
 type sharedAnonymous struct {
 	mem   *pgalloc.MemoryFile
 	size  memmap.MappableOffset
 	inode uint64
 	refs  atomic.Int64
 
-	mu    sync.Mutex
+	mapsMu sync.Mutex // taken before any activeMu
+	maps   memmap.MappingSet
+
+	mu    sync.Mutex // taken below activeMu
 	pages segment.Set[memmap.MappableOffset, fileRun]
 }
 
@@ -69,17 +71,51 @@ func (s *sharedAnonymous) Resident() Residency { return ResidentShmem }
 func (s *sharedAnonymous) MappableEnd() memmap.MappableOffset { return s.size }
 
 // AddMapping implements memmap.Mappable.
-func (s *sharedAnonymous) AddMapping(memmap.MappingSpace, memmap.AddrRange, memmap.MappableOffset, bool) error {
+func (s *sharedAnonymous) AddMapping(ms memmap.MappingSpace, ar memmap.AddrRange, off memmap.MappableOffset, writable bool) error {
+	s.mapsMu.Lock()
+	defer s.mapsMu.Unlock()
+	s.maps.AddMapping(ms, ar, off, writable)
 	return nil
 }
 
 // RemoveMapping implements memmap.Mappable.
-func (s *sharedAnonymous) RemoveMapping(memmap.MappingSpace, memmap.AddrRange, memmap.MappableOffset, bool) {
+func (s *sharedAnonymous) RemoveMapping(ms memmap.MappingSpace, ar memmap.AddrRange, off memmap.MappableOffset, writable bool) {
+	s.mapsMu.Lock()
+	defer s.mapsMu.Unlock()
+	s.maps.RemoveMapping(ms, ar, off, writable)
 }
 
 // CopyMapping implements memmap.Mappable.
-func (s *sharedAnonymous) CopyMapping(memmap.MappingSpace, memmap.AddrRange, memmap.AddrRange, memmap.MappableOffset, bool) error {
+func (s *sharedAnonymous) CopyMapping(ms memmap.MappingSpace, _, dst memmap.AddrRange, off memmap.MappableOffset, writable bool) error {
+	return s.AddMapping(ms, dst, off, writable)
+}
+
+// Punch implements Puncher. Who touches a page meanwhile finds a fresh one.
+func (s *sharedAnonymous) Punch(mr memmap.MappableRange) error {
+	s.mapsMu.Lock()
+	defer s.mapsMu.Unlock()
+	s.mu.Lock()
+	gone := s.pages.Cut(mr, nil)
+	s.mu.Unlock()
+	s.maps.Invalidate(mr, false)
+	s.release(gone)
 	return nil
+}
+
+// Cached calls f for the stretches of mr that have pages, in order.
+func (s *sharedAnonymous) Cached(mr memmap.MappableRange, f func(memmap.MappableRange)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for seg := range s.pages.In(mr) {
+		f(seg.Intersect(mr))
+	}
+}
+
+func (s *sharedAnonymous) release(segs []segment.Segment[memmap.MappableOffset, fileRun]) {
+	for _, seg := range segs {
+		start := seg.Value.start
+		s.mem.DecRef(memmap.FileRange{Start: start, End: start + memmap.FileOffset(seg.Length())})
+	}
 }
 
 // Translate implements memmap.Mappable. The memory does not grow with mremap: what
@@ -146,11 +182,7 @@ func (s *sharedAnonymous) DecRef() {
 	if n > 0 {
 		return
 	}
-	for seg := range s.pages.All() {
-		start := seg.Value.start
-		s.mem.DecRef(memmap.FileRange{Start: start, End: start + memmap.FileOffset(seg.Length())})
-	}
-	s.pages.Clear()
+	s.release(s.pages.Cut(memmap.MappableRange{End: s.size}, nil))
 }
 
 // MappedName implements memmap.MappingIdentity.

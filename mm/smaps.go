@@ -174,13 +174,22 @@ var smapsFlags = [...]struct {
 	{"pf", (*vma).noMemory},
 	{"lo", func(v *vma) bool { return v.mlock != memmap.MLockNone }},
 	{"io", (*vma).noMemory},
-	{"dc", func(v *vma) bool { return v.dontFork }},
+	{"sr", has(flagSequential)},
+	{"rr", has(flagRandom)},
+	{"dc", has(flagDontFork)},
 	{"de", (*vma).special},
 	{"lf", func(v *vma) bool { return v.mlock == memmap.MLockLazy }},
 	{"ac", func(v *vma) bool { return v.accounted }},
 	{"nr", func(v *vma) bool { return v.noReserve }},
-	{"dd", (*vma).noMemory},
+	{"wf", has(flagWipeOnFork)},
+	{"dd", func(v *vma) bool { return v.flags&flagDontDump != 0 || v.noMemory() }},
+	{"hg", has(flagHuge)},
+	{"nh", has(flagNoHuge)},
+	{"mg", has(flagMergeable)},
+	{"sl", has(flagSealed)},
 }
+
+func has(f vmaFlags) func(*vma) bool { return func(v *vma) bool { return v.flags&f != 0 } }
 
 // noMemory reports whether v is [vvar], whose pages are no memory to Linux.
 func (v *vma) noMemory() bool { return v.special() && rssKindOf(v.mappable) == rssNone }

@@ -82,16 +82,17 @@ func (mm *MemoryManager) trapped(addr memmap.Addr, at memmap.AccessType) error {
 	return &TrapError{Trap: seg.Value, Addr: addr, At: at}
 }
 
-// untrapped clips ar to what lies before the first trap that minds accesses of
-// kind at, and returns that trap's error.
+// untrapped clips ar to what lies before the first trap or guard region that minds
+// accesses of kind at, and returns that trap's error.
 func (mm *MemoryManager) untrapped(ar memmap.AddrRange, at memmap.AccessType) (memmap.AddrRange, error) {
+	ar, err := mm.unguarded(ar, at)
 	for seg := range mm.traps.In(ar) {
 		if seg.Value.At.Intersect(at).Any() {
 			ar.End = max(ar.Start, seg.Start)
 			return ar, &TrapError{Trap: seg.Value, Addr: ar.End, At: at}
 		}
 	}
-	return ar, nil
+	return ar, err
 }
 
 // leaveTraps calls f for the parts of ar that the host may map with some of rights.

@@ -19,9 +19,8 @@ type vma struct {
 	maxPerms  memmap.AccessType // what mprotect may give; Effective
 	private   bool
 	growsDown bool // implies mappable == nil
-	stack     bool
-	dontFork  bool
 	noReserve bool // MAP_NORESERVE
+	flags     vmaFlags
 	accounted bool // Linux's VM_ACCOUNT: it was writable once; keeps vmas apart
 	heap      bool // brk made it: what ends at the heap's start does not join it
 	mlock     memmap.MLockMode
@@ -29,6 +28,22 @@ type vma struct {
 	origin    *memmap.Origin // never changed once set; not compared
 	protected uint64         // the mprotect that gave perms, 0 if none did; not compared
 }
+
+// vmaFlags are what programs have said of a mapping. Mappings that differ in them
+// do not merge.
+type vmaFlags uint16
+
+const (
+	flagDontFork   vmaFlags = 1 << iota // children do not get it
+	flagWipeOnFork                      // children get it empty
+	flagDontDump                        // core dumps leave it out
+	flagRandom                          // no readahead is of use
+	flagSequential                      // much readahead is
+	flagHuge                            // huge pages are wanted
+	flagNoHuge                          // huge pages are not wanted
+	flagMergeable                       // equal pages may be merged (KSM)
+	flagSealed                          // mseal: it stays as it is
+)
 
 type (
 	vmaSet = segment.Set[memmap.Addr, vma]

@@ -57,10 +57,12 @@ func TestDifferentialCalls(t *testing.T) {
 	}
 }
 
-// TestDifferentialSmaps: who has which pages is what the host says.
+// TestDifferentialSmaps: who has which pages is what the host says, in smaps,
+// smaps_rollup and pagemap; and mem has their bytes.
 func TestDifferentialSmaps(t *testing.T) {
 	settle(t, "../../loader/testdata/mutations.txt") // which the guest maps
 	Compare(t, Build(t, "smaps", "-static"), Options{}, Inodes, Unmeasured)
+	Compare(t, Build(t, "pagemap", "-static"), Options{}, Inodes)
 }
 
 // settle has the host write a file out, so that it finds its pages clean.
@@ -79,7 +81,7 @@ func settle(t *testing.T, path string) {
 // TestDifferentialAuto: a larger fault window changes how much is resident, and
 // nothing else; neither does running all tasks at once.
 func TestDifferentialAuto(t *testing.T) {
-	resident := map[string]bool{"rss": true, "advise": true} // they print what is resident
+	resident := map[string]bool{"rss": true, "advise": true, "lock": true, "advice": true} // they print what is resident
 	for _, name := range calls {
 		if resident[name] {
 			continue

@@ -1,6 +1,10 @@
 package syscalls
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/mm"
+)
 
 // constant is a name that C programs use for a number.
 type constant struct {
@@ -59,8 +63,8 @@ var madvices = []constant{
 	{"MADV_COLD", unix.MADV_COLD}, {"MADV_PAGEOUT", unix.MADV_PAGEOUT},
 	{"MADV_POPULATE_READ", unix.MADV_POPULATE_READ}, {"MADV_POPULATE_WRITE", unix.MADV_POPULATE_WRITE},
 	{"MADV_DONTNEED_LOCKED", unix.MADV_DONTNEED_LOCKED}, {"MADV_COLLAPSE", unix.MADV_COLLAPSE},
-	{"MADV_GUARD_INSTALL", 102}, {"MADV_GUARD_REMOVE", 103},
-	{"MADV_HWPOISON", madvHWPoison}, {"MADV_SOFT_OFFLINE", madvSoftOffline},
+	{"MADV_GUARD_INSTALL", mm.MadvGuardInstall}, {"MADV_GUARD_REMOVE", mm.MadvGuardRemove},
+	{"MADV_HWPOISON", mm.MadvHWPoison}, {"MADV_SOFT_OFFLINE", mm.MadvSoftOffline},
 }
 
 var msyncBits = []constant{

@@ -82,48 +82,18 @@ func brk(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return uintptr(at), nil
 }
 
-// msync(addr, length, flags). No file of issue A's world can be written through a
-// mapping, so there is never anything to write: what is left are the checks.
+// msync(addr, length, flags).
 func msync(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	at, length, flags := addr(a[0]), a[1], i32(a[2])
-	switch {
-	case flags&^(unix.MS_ASYNC|unix.MS_INVALIDATE|unix.MS_SYNC) != 0:
+	const known = unix.MS_ASYNC | unix.MS_INVALIDATE | unix.MS_SYNC
+	flags := i32(a[2])
+	if flags&^known != 0 {
 		return 0, invalid("msync", "unknown flags %#x", flags)
-	case !at.IsPageAligned():
-		return 0, invalid("msync", "%v is not page-aligned", at)
-	case flags&unix.MS_ASYNC != 0 && flags&unix.MS_SYNC != 0:
-		return 0, invalid("msync", "MS_ASYNC and MS_SYNC together")
 	}
-	length, _ = memmap.PageRoundUp(length)
-	ar, ok := at.ToRange(length)
-	if !ok {
-		return 0, memmap.Refuse("msync", unix.ENOMEM, "%v and length %#x overflow", at, a[1])
-	}
-	if ar.IsEmpty() {
-		return 0, nil
-	}
-	vmas := t.MM().VMAs(ar)
-	for _, v := range vmas {
-		if flags&unix.MS_INVALIDATE != 0 && v.MLock != memmap.MLockNone {
-			return 0, memmap.Refuse("msync", unix.EBUSY, "%v is locked", v.AR)
-		}
-	}
-	return 0, checkMapped("msync", ar, vmas)
-}
-
-// checkMapped is ENOMEM if vmas, which are all that overlap ar, leave a hole in it.
-func checkMapped(op string, ar memmap.AddrRange, vmas []mm.VMAInfo) error {
-	at := ar.Start
-	for _, v := range vmas {
-		if v.AR.Start > at {
-			break
-		}
-		at = v.AR.End
-	}
-	if at < ar.End {
-		return memmap.Refuse(op, unix.ENOMEM, "%v is not mapped", at)
-	}
-	return nil
+	return 0, t.MM().MSync(t.Actor("msync"), addr(a[0]), a[1], mm.MSyncOpts{
+		Sync:       flags&unix.MS_SYNC != 0,
+		Async:      flags&unix.MS_ASYNC != 0,
+		Invalidate: flags&unix.MS_INVALIDATE != 0,
+	})
 }
 
 // mincore(addr, length, vec): one byte a page, 1 if it is in memory.
@@ -143,7 +113,7 @@ func mincore(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	for pages > 0 {
 		n := min(pages, step)
 		ar, _ := at.ToRange(n * memmap.PageSize)
-		resident, err := residentPages(t.MM(), ar)
+		resident, err := t.MM().InCore(ar)
 		if len(resident) > 0 {
 			if err := t.CopyOut(vec, resident); err != nil {
 				return 0, err
@@ -155,34 +125,4 @@ func mincore(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		at, vec, pages = ar.End, vec+memmap.Addr(n), pages-n
 	}
 	return 0, nil
-}
-
-// residentPages is mincore's vector for ar as far as it is mapped without a hole,
-// and ENOMEM if that is not all of it.
-func residentPages(m *mm.MemoryManager, ar memmap.AddrRange) ([]byte, error) {
-	vmas := m.VMAs(ar)
-	pages := m.Pages(ar)
-	resident := make([]byte, 0, len(pages))
-	at := ar.Start
-	for _, v := range vmas {
-		if v.AR.Start > at {
-			break
-		}
-		end := min(v.AR.End, ar.End)
-		for ; at < end; at += memmap.PageSize {
-			resident = append(resident, inCore(pages[(at-ar.Start)/memmap.PageSize], v))
-		}
-	}
-	return resident, checkMapped("mincore", ar, vmas)
-}
-
-// inCore is 1 if the page is in memory. A page of a file that no fault has brought
-// in yet counts as cached: the file is the host's, and so is its cache.
-func inCore(p mm.Page, v mm.VMAInfo) byte {
-	const sharedAnonymous = "/dev/zero (deleted)" // mm.NewSharedAnonymous
-	fileBacked := !v.Anonymous && v.Inode != 0 && v.Name != sharedAnonymous
-	if p == mm.PageNone && !fileBacked || p == mm.PageUnmapped || p == mm.PageGuard {
-		return 0
-	}
-	return 1
 }

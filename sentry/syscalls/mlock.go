@@ -51,3 +51,11 @@ func mlockall(t *sentry.Task, a sentry.Args) (uintptr, error) {
 func munlockall(t *sentry.Task, _ sentry.Args) (uintptr, error) {
 	return 0, t.MM().MLockAll(t.Actor("munlockall"), mm.MLockAllOpts{})
 }
+
+// mseal(addr, length, flags): there are no flags yet.
+func mseal(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	if a[2] != 0 {
+		return 0, invalid("mseal", "unknown flags %#x", a[2])
+	}
+	return 0, t.MM().MSeal(t.Actor("mseal"), addr(a[0]), a[1])
+}

@@ -70,6 +70,9 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_MUNLOCK:    munlock,
 	unix.SYS_MLOCKALL:   mlockall,
 	unix.SYS_MUNLOCKALL: munlockall,
+	unix.SYS_MSEAL:      mseal,
+
+	unix.SYS_PROCESS_MADVISE: processMadvise,
 
 	// Reading and writing.
 	unix.SYS_READ:     read,

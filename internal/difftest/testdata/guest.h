@@ -16,6 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SYS_mseal // newer than some C libraries
+#define SYS_mseal 462
+#endif
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node 450
+#endif
+
 #define PAGE 4096UL
 // A place where the layout has nothing: fixed addresses of tests.
 #define PLACE 0x20000000UL
