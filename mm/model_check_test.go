@@ -5,7 +5,6 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
-	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
