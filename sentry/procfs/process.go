@@ -43,6 +43,7 @@ type entry struct {
 	mode uint32
 	text func(*process) ([]byte, error) // a regular file
 	link func(*process) (string, error) // a symbolic link
+	raw  func(*process, synth.Attr) *rawNode
 }
 
 // entries are the files; fd and task are directories.
@@ -55,6 +56,8 @@ var entries = []entry{
 	{name: "exe", mode: 0o777, link: (*process).exe},
 	{name: "limits", mode: 0o444, text: (*process).limits},
 	{name: "maps", mode: 0o444, text: (*process).maps},
+	{name: "mem", mode: 0o600, raw: func(p *process, a synth.Attr) *rawNode { return &rawNode{a, p, readMem, writeMem} }},
+	{name: "pagemap", mode: 0o400, raw: func(p *process, a synth.Attr) *rawNode { return &rawNode{a, p, readPagemap, nil} }},
 	{name: "root", mode: 0o777, link: (*process).root},
 	{name: "smaps", mode: 0o444, text: (*process).smaps},
 	{name: "smaps_rollup", mode: 0o444, text: (*process).smapsRollup},
@@ -100,8 +103,12 @@ func (p *process) walk(path string) (vfs.Node, string, error) {
 		if deeper {
 			return nil, "", unix.ENOTDIR
 		}
+		attr := p.attr(entryBase+uint64(i), e.mode)
+		if e.raw != nil {
+			return e.raw(p, attr), "", nil
+		}
 		text := func() ([]byte, error) { return e.text(p) }
-		return &synth.Text{Attr: p.attr(entryBase+uint64(i), e.mode), Make: text}, "", nil
+		return &synth.Text{Attr: attr, Make: text}, "", nil
 	}
 	return nil, "", unix.ENOENT
 }
@@ -163,9 +170,14 @@ func (p *process) memory(f func(m *mm.MemoryManager, by *mm.Actor) error) error 
 	if m == nil || !m.IncUsers() {
 		return nil
 	}
-	by := &mm.Actor{Limits: mm.NoLimits(), Origin: memmap.Origin{By: memmap.ByKernel, Op: "proc"}}
+	by := actor()
 	defer m.DecUsers(by)
 	return f(m, by)
+}
+
+// actor is /proc as the one who asks a memory.
+func actor() *mm.Actor {
+	return &mm.Actor{Limits: mm.NoLimits(), Origin: memmap.Origin{By: memmap.ByKernel, Op: "proc"}}
 }
 
 // bytesOf returns what lies at ar in the process's memory now.

@@ -1,6 +1,7 @@
 // Package procfs is /proc as guests see it, with true values: maps, smaps,
-// smaps_rollup, status, statm, stat, cmdline, comm, exe, cwd, root, auxv, environ, fd, limits of every
-// process and thread, and self. What a file says is decided when it is opened.
+// smaps_rollup, pagemap, mem, status, statm, stat, cmdline, comm, exe, cwd, root,
+// auxv, environ, fd, limits of every process and thread, and self. What a text says
+// is decided when it is opened; pagemap and mem are asked anew by each read.
 //
 // Read procfs.go (paths), process.go (what a process's directory holds), then
 // the file of the text that you look for.

@@ -124,6 +124,10 @@ int main(void)
 	mprotect((void *)(anon + 2 * PAGE), 2 * PAGE, PROT_READ);
 	mprotect((void *)(file + 2 * PAGE), PAGE, PROT_READ);
 	show("after writes to the file's copy and mprotect");
+	madvise((void *)(anon + 12 * PAGE), PAGE, MADV_DONTFORK);
+	madvise((void *)(shared + PAGE), PAGE, MADV_DONTDUMP);
+	madvise((void *)again, PAGE, MADV_SEQUENTIAL);
+	madvise((void *)(again + PAGE), PAGE, MADV_RANDOM);
 	mlock((void *)(anon + 5 * PAGE), 4 * PAGE);
 	mlock2((void *)(anon + 14 * PAGE), PAGE, MLOCK_ONFAULT);
 	show("of locked mappings");

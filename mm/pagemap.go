@@ -1,0 +1,59 @@
+package mm
+
+import "mmsh.dev/mmsh/memmap"
+
+// The bits of a page in /proc/PID/pagemap, by Linux's names. Its frame number is
+// below them. Of Linux's other bits PM_SOFT_DIRTY and PM_UFFD_WP are never set: no
+// one watches writes.
+const (
+	PagemapExclusive = 1 << 56       // PM_MMAP_EXCLUSIVE: no other mapping has the page
+	PagemapGuard     = 1<<58 | 1<<62 // PM_GUARD_REGION, which Linux keeps as a swap entry
+	PagemapFile      = 1 << 61       // PM_FILE: a file's page, or shared anonymous
+	PagemapPresent   = 1 << 63       // PM_PRESENT
+
+	// PagemapZero is the frame of the zero page, which is not in the MemoryFile.
+	PagemapZero = 1<<55 - 1
+)
+
+// Pagemap returns what /proc/PID/pagemap says of the pages of ar, whose ends are
+// aligned. A page's frame is its offset in the MemoryFile, in pages.
+func (mm *MemoryManager) Pagemap(ar memmap.AddrRange) []uint64 {
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	entries := make([]uint64, ar.Length()/memmap.PageSize)
+	for p := range mm.pmas.In(ar) {
+		part := p.Intersect(ar)
+		mm.describePages(entries[(part.Start-ar.Start)/memmap.PageSize:], p, part)
+	}
+	for g := range mm.guards.In(ar) {
+		part := g.Intersect(ar)
+		for a := part.Start; a < part.End; a += memmap.PageSize {
+			entries[(a-ar.Start)/memmap.PageSize] = PagemapGuard
+		}
+	}
+	return entries
+}
+
+// describePages sets the entries of part, the first of which is entries[0].
+func (mm *MemoryManager) describePages(entries []uint64, p pmaSeg, part memmap.AddrRange) {
+	v := &p.Value
+	if v.file != memmap.File(mm.mem) {
+		for i := range part.Length() / memmap.PageSize {
+			entries[i] = PagemapPresent | PagemapZero
+		}
+		return
+	}
+	fr := v.fileRange(p.Range, part)
+	for u := range mm.mem.Refs(fr) {
+		entry := uint64(PagemapPresent)
+		if v.rss != rssNone && v.kind != owned {
+			entry |= PagemapFile
+		}
+		if v.rss != rssNone && mappings(v, u.Refs) == 1 { // [vvar] is no memory to Linux
+			entry |= PagemapExclusive
+		}
+		for off := u.Start; off < u.End; off += memmap.PageSize {
+			entries[(off-fr.Start)/memmap.PageSize] = entry | uint64(off/memmap.PageSize)
+		}
+	}
+}
