@@ -36,11 +36,18 @@ func (s step) String() string {
 type space struct {
 	*nullas.AddressSpace
 	fail  []error
+	full  bool  // its map is, until all of the guest's memory is unmapped
 	hit   error // the last failure
 	fatal bool  // it was not the kind that is tried again
 }
 
 func (s *space) Apply(via platform.Context, ops []platform.MapOp) error {
+	if s.full {
+		all := memmap.AddrRange{Start: arena, End: addrOf(arenaLen)}
+		if s.full = ops[0].File != nil || !ops[0].AR.IsSupersetOf(all); s.full {
+			return unix.ENOMEM
+		}
+	}
 	if len(s.fail) == 0 {
 		return s.AddressSpace.Apply(via, ops)
 	}

@@ -71,7 +71,7 @@ func (pl *player) step(s step) {
 	as.hit, as.fatal = nil, false
 	switch s.arg[failure] % 24 {
 	case 1:
-		as.fail = []error{unix.ENOMEM}
+		as.full = true
 	case 2:
 		if o.dies {
 			as.fail = []error{unix.ENOMEM, nil, unix.ENOMEM}
@@ -86,7 +86,7 @@ func (pl *player) step(s step) {
 		pl.failing = 1 + s.arg[failure]/24%4
 	}
 	o.do(pl, s.arg)
-	as.fail = nil
+	as.fail, as.full = nil, false
 }
 
 // span returns the pages that two arguments choose.
