@@ -21,10 +21,13 @@ var unlimited = *NoLimits()
 // Actor is who asks: limits, privilege, provenance and the tracing context are
 // the caller's, not the memory manager's (processes may share one).
 type Actor struct {
-	Limits  *Limits          // nil: none
-	LockCap bool             // CAP_IPC_LOCK: RLIMIT_MEMLOCK does not bind
-	Origin  memmap.Origin    // stamped on what is made
-	Via     platform.Context // the stopped context whose tracing thread this is, or nil
+	Limits  *Limits // nil: none
+	LockCap bool    // CAP_IPC_LOCK: RLIMIT_MEMLOCK does not bind
+	// ReadImpliesExec is personality's READ_IMPLIES_EXEC: mprotect that lets read lets
+	// execute, and so is the heap.
+	ReadImpliesExec bool
+	Origin          memmap.Origin    // stamped on what is made
+	Via             platform.Context // the stopped context whose tracing thread this is, or nil
 }
 
 func (by *Actor) limits() Limits {

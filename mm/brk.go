@@ -84,7 +84,8 @@ func (mm *MemoryManager) growHeap(c *change, ar memmap.AddrRange) error {
 	c.heap = true
 	seg, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
 		Length: ar.Length(), Addr: ar.Start, Fixed: true,
-		Perms: memmap.ReadWrite, MaxPerms: memmap.AnyAccess, Private: true, MLock: mm.defMLock,
+		Perms:    memmap.AccessType{Read: true, Write: true, Execute: c.by.ReadImpliesExec},
+		MaxPerms: memmap.AnyAccess, Private: true, MLock: mm.defMLock,
 	})
 	if err != nil {
 		return err

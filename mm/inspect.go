@@ -157,6 +157,8 @@ func (mm *MemoryManager) nameOf(seg vmaSeg) string {
 	switch {
 	case v.name != "":
 		return v.name
+	case v.anonName != "" && !v.anonymous() && !v.special():
+		return v.shownName()
 	case v.id != nil:
 		return v.id.MappedName()
 	case v.mappable != nil:
@@ -165,6 +167,8 @@ func (mm *MemoryManager) nameOf(seg vmaSeg) string {
 		return "[heap]"
 	case seg.Contains(mm.startSP):
 		return "[stack]"
+	case v.anonName != "":
+		return v.shownName()
 	}
 	return ""
 }

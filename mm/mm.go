@@ -69,6 +69,8 @@ type MemoryManager struct {
 	lockedAS  uint64                            // bytes of locked vmas
 	someApart bool                              // what the newest Fork found
 	defMLock  memmap.MLockMode                  // what new mappings inherit
+	mdwe      MDWE
+	keyTried  bool
 
 	activeMu activeMutex
 	pmas     pmaSet

@@ -12,7 +12,7 @@ import (
 // EINVAL offset not page-aligned; EOVERFLOW its end; EINVAL Fixed address not
 // page-aligned; EACCES more than MaxPerms; EINVAL options that contradict each
 // other; ENOMEM vm.max_map_count; ENOMEM, EPERM, EEXIST the place; EPERM,
-// EAGAIN RLIMIT_MEMLOCK; EPERM a sealed mapping there; ENOMEM RLIMIT_AS,
+// EAGAIN RLIMIT_MEMLOCK; EACCES PR_SET_MDWE; EPERM a sealed mapping there; ENOMEM RLIMIT_AS,
 // RLIMIT_DATA; what the Mappable says.
 func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error) {
 	if err := mm.checkMMapOpts(&o); err != nil {
@@ -152,6 +152,9 @@ func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, a
 		if err := mm.mayLock(op, c.by, ar.Length()); err != nil {
 			return err
 		}
+	}
+	if err := mm.mayExecute(op, o.Perms, o.Perms); err != nil {
+		return err
 	}
 	replaced := uint64(0)
 	if o.Unmap {

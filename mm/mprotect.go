@@ -69,8 +69,12 @@ func (mm *MemoryManager) holeRefused(op string, addr memmap.Addr) error {
 
 // protect changes vma after vma from seg on, where ar starts, until one refuses. An
 // event is appended for each.
-func (mm *MemoryManager) protect(c *change, seg vmaSeg, ar memmap.AddrRange, perms memmap.AccessType) error {
+func (mm *MemoryManager) protect(c *change, seg vmaSeg, ar memmap.AddrRange, asked memmap.AccessType) error {
 	for {
+		perms := asked
+		if c.by.ReadImpliesExec && asked.Read && seg.Value.maxPerms.Execute {
+			perms.Execute = true
+		}
 		part := seg.Intersect(ar)
 		if err := mm.mayProtect(c.by, seg, part, perms); err != nil {
 			return err
@@ -126,6 +130,9 @@ func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange
 	v := seg.Value
 	if !v.maxPerms.SupersetOf(perms.Effective()) {
 		return memmap.Refuse(op, unix.EACCES, "%v may have %v at most, not %v", seg.Range, v.maxPerms, perms)
+	}
+	if err := mm.mayExecute(op, v.perms, perms); err != nil {
+		return err
 	}
 	if v.sealed() {
 		return sealedRefused(op, seg)

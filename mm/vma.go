@@ -25,6 +25,8 @@ type vma struct {
 	heap      bool // brk made it: what ends at the heap's start does not join it
 	mlock     memmap.MLockMode
 	name      string         // instead of id's name
+	anonName  string         // "anon:" and what the program calls it, or ""
+	policy    *Policy        // on which nodes; compared by what it says
 	origin    *memmap.Origin // never changed once set; not compared
 	protected uint64         // the mprotect that gave perms, 0 if none did; not compared
 }
@@ -60,6 +62,9 @@ func (v vma) Merge(a, _ memmap.AddrRange, next vma) (vma, bool) {
 	continued := next
 	continued.off, continued.heap = v.off, v.heap
 	continued.origin, continued.protected = v.origin, v.protected
+	if samePolicy(v.policy, next.policy) {
+		continued.policy = v.policy
+	}
 	return v, continued == v && v.off+memmap.MappableOffset(a.Length()) == next.off
 }
 

@@ -201,6 +201,7 @@ func (t *Task) copyFor(p *Process, m *mm.MemoryManager) *Task {
 	c := newTask(p, p.pid, m)
 	c.regs = t.regs
 	c.alt = t.alt
+	c.policy = t.policy
 	c.mask = t.SigMask()
 	c.trapNo, c.trapErr, c.cr2 = t.trapNo, t.trapErr, t.cr2
 	p.leader, p.threads = c, []*Task{c}

@@ -31,7 +31,8 @@ type Task struct {
 	restoring bool   // savedMask is to be restored after the next delivery
 	savedMask SigSet // sigsuspend's
 	alt       SigStack
-	trapNo    uint64 // of the last fault or exception, for signal frames
+	policy    *mm.Policy // of new memory; nil: the default
+	trapNo    uint64     // of the last fault or exception, for signal frames
 	trapErr   uint64
 	cr2       uint64
 	clearTID  memmap.Addr
@@ -123,8 +124,11 @@ func (t *Task) actorBy(who memmap.Asker, op string) *mm.Actor {
 	t.actor = mm.Actor{
 		Limits:  &t.limits,
 		LockCap: t.p.creds.Load().EUID == 0,
-		Origin:  memmap.Origin{By: who, Op: op, PC: memmap.Addr(t.regs.Rip), TID: t.tid},
-		Via:     t.ctx,
+
+		ReadImpliesExec: t.p.personality.Load()&readImpliesExec != 0,
+
+		Origin: memmap.Origin{By: who, Op: op, PC: memmap.Addr(t.regs.Rip), TID: t.tid},
+		Via:    t.ctx,
 	}
 	return &t.actor
 }
@@ -132,6 +136,15 @@ func (t *Task) actorBy(who memmap.Asker, op string) *mm.Actor {
 // Regs returns the registers: the task's own while it is in a system call, a
 // person's while the world is held. Changes take effect when the task goes on.
 func (t *Task) Regs() *platform.Regs { return &t.regs }
+
+// readImpliesExec is personality's READ_IMPLIES_EXEC.
+const readImpliesExec = 0x0400000
+
+// MemPolicy returns what set_mempolicy said, nil for the default.
+func (t *Task) MemPolicy() *mm.Policy { return t.policy }
+
+// SetMemPolicy changes what MemPolicy returns. The task itself calls it.
+func (t *Task) SetMemPolicy(p *mm.Policy) { t.policy = p }
 
 // TaskState is what a task is doing.
 type TaskState uint8

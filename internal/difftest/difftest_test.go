@@ -44,7 +44,7 @@ func TestDifferentialPrograms(t *testing.T) {
 // calls are the guests that play the table: every call with what is right, wrong
 // and hostile.
 var calls = []string{
-	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice",
+	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy",
 	"files", "tail", "fds", "poll",
 	"fork", "signals", "faults", "futex", "identity", "time",
 }

@@ -22,27 +22,10 @@ func munmap(t *sentry.Task, a sentry.Args) (uintptr, error) {
 // mprotect(addr, length, prot). Linux: do_mprotect_pkey.
 func mprotect(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	at, length, prot := addr(a[0]), a[1], a[2]
-	if prot&unix.PROT_READ != 0 && t.Process().Personality()&readImpliesExec != 0 {
-		prot |= unix.PROT_EXEC
+	if err := checkMprotect(a); err != nil || length == 0 {
+		return 0, err
 	}
 	grows := prot & (protGrowsDown | protGrowsUp)
-	prot &^= grows
-	if grows == protGrowsDown|protGrowsUp {
-		return 0, invalid("mprotect", "PROT_GROWSDOWN and PROT_GROWSUP together")
-	}
-	if !at.IsPageAligned() {
-		return 0, invalid("mprotect", "%v is not page-aligned", at)
-	}
-	if length == 0 {
-		return 0, nil
-	}
-	rounded, _ := memmap.PageRoundUp(length)
-	if end := uint64(at) + rounded; end <= uint64(at) {
-		return 0, memmap.Refuse("mprotect", unix.ENOMEM, "%v and length %#x overflow", at, length)
-	}
-	if extra := prot &^ (unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC | protSem); extra != 0 {
-		return 0, invalid("mprotect", "unknown protection bits %#x", extra)
-	}
 	if grows == protGrowsUp {
 		// No mapping grows up on x86: the first mapping decides between the errors.
 		if _, ok := t.MM().FindVMA(at); !ok {
@@ -50,8 +33,30 @@ func mprotect(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		}
 		return 0, invalid("mprotect", "no mapping grows up")
 	}
-	perms := memmap.AccessFromProt(int(prot))
+	perms := memmap.AccessFromProt(int(prot &^ grows))
 	return 0, t.MM().MProtect(t.Actor("mprotect"), at, length, perms, grows == protGrowsDown)
+}
+
+// checkMprotect is what mprotect can say without a look at what is mapped.
+func checkMprotect(a sentry.Args) error {
+	const known = unix.PROT_READ | unix.PROT_WRITE | unix.PROT_EXEC | protSem | protGrowsDown | protGrowsUp
+	at, length, prot := addr(a[0]), a[1], a[2]
+	switch {
+	case prot&protGrowsDown != 0 && prot&protGrowsUp != 0:
+		return invalid("mprotect", "PROT_GROWSDOWN and PROT_GROWSUP together")
+	case !at.IsPageAligned():
+		return invalid("mprotect", "%v is not page-aligned", at)
+	case length == 0:
+		return nil
+	}
+	rounded, _ := memmap.PageRoundUp(length)
+	if end := uint64(at) + rounded; end <= uint64(at) {
+		return memmap.Refuse("mprotect", unix.ENOMEM, "%v and length %#x overflow", at, length)
+	}
+	if extra := prot &^ known; extra != 0 {
+		return invalid("mprotect", "unknown protection bits %#x", extra)
+	}
+	return nil
 }
 
 // mremap(old, oldSize, newSize, flags, newAddr).

@@ -2,10 +2,12 @@ package syscalls
 
 import (
 	"bytes"
+	"errors"
 
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/sentry"
 )
 
@@ -43,12 +45,42 @@ func prctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 			return 0, invalid("prctl", "there is no capability %d", a[1])
 		}
 		return 1, nil
+	case unix.PR_SET_VMA:
+		return 0, setVMA(t, a)
+	case unix.PR_SET_MDWE:
+		if a[2]|a[3]|a[4] != 0 {
+			return 0, invalid("prctl", "unused arguments %#x %#x %#x", a[2], a[3], a[4])
+		}
+		return 0, t.MM().SetMDWE(a[1])
+	case unix.PR_GET_MDWE:
+		if a[1]|a[2]|a[3]|a[4] != 0 {
+			return 0, invalid("prctl", "unused arguments")
+		}
+		return uintptr(t.MM().MDWE()), nil
 	case unix.PR_GET_TSC:
 		return 0, copyOut(t, addr(a[1]), int32(unix.PR_TSC_ENABLE))
 	case unix.PR_GET_CHILD_SUBREAPER:
 		return 0, copyOut(t, addr(a[1]), int32(0))
 	}
 	return prctlFixed(a)
+}
+
+// setVMA is PR_SET_VMA(PR_SET_VMA_ANON_NAME, address, size, name).
+func setVMA(t *sentry.Task, a sentry.Args) error {
+	const op = "prctl"
+	if a[1] != unix.PR_SET_VMA_ANON_NAME {
+		return invalid(op, "PR_SET_VMA option %d is not known", a[1])
+	}
+	if a[4] == 0 {
+		return t.MM().SetAnonName(t.Actor(op), addr(a[2]), a[3], nil)
+	}
+	name, err := t.MM().CopyInString(t.Actor(op), addr(a[4]), mm.MaxAnonName, mm.IOOpts{})
+	if errors.Is(err, unix.ENAMETOOLONG) {
+		return invalid(op, "a name of more than %d bytes", mm.MaxAnonName)
+	} else if err != nil {
+		return err
+	}
+	return t.MM().SetAnonName(t.Actor(op), addr(a[2]), a[3], &name)
 }
 
 // prctlFixed are options whose answer never changes here.

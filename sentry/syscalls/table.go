@@ -4,7 +4,7 @@
 //	table.go       which function answers which number
 //	signatures.go  what all the numbers are called, and their arguments
 //	args.go        hostile numbers into typed ones; values in and out of the guest
-//	memory.go mmap.go madvise.go mlock.go       mappings
+//	memory.go mmap.go madvise.go mlock.go numa.go pkey.go       mappings
 //	io.go fd.go open.go stat.go dir.go ioctl.go poll.go readonly.go       files
 //	process.go wait.go prctl.go identity.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
@@ -73,6 +73,15 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_MSEAL:      mseal,
 
 	unix.SYS_PROCESS_MADVISE: processMadvise,
+
+	unix.SYS_PKEY_MPROTECT: pkeyMprotect,
+	unix.SYS_PKEY_ALLOC:    pkeyAlloc,
+	unix.SYS_PKEY_FREE:     pkeyFree,
+
+	unix.SYS_MBIND:                   mbind,
+	unix.SYS_SET_MEMPOLICY:           setMempolicy,
+	unix.SYS_GET_MEMPOLICY:           getMempolicy,
+	unix.SYS_SET_MEMPOLICY_HOME_NODE: setMempolicyHomeNode,
 
 	// Reading and writing.
 	unix.SYS_READ:     read,
