@@ -46,8 +46,8 @@ type table struct {
 func newTable() *table {
 	t := &table{byName: map[string]*Command{}}
 	for _, group := range [][]*Command{
-		runCommands(), processCommands(), mappingViews(), memoryViews(), mappingChanges(), memoryChanges(),
-		faultCommands(), historyCommands(), checkCommands(), scriptCommands(), shellCommands(),
+		runCommands(), processCommands(), mappingViews(), usageViews(), memoryViews(), mappingChanges(), lockCommands(),
+		memoryChanges(), faultCommands(), pageCommands(), historyCommands(), checkCommands(), scriptCommands(), shellCommands(),
 	} {
 		for _, c := range group {
 			t.add(c)
