@@ -207,7 +207,20 @@ func (t *Task) SigReturn() (uintptr, error) {
 	frame.Context.Regs.restore(&t.regs)
 	s := frame.Context.Stack
 	_ = t.SetAltStack(SigStack{SP: memmap.Addr(s.SP), Flags: s.Flags, Size: s.Size}) // as Linux, which ignores what is wrong
+	if !frame.Context.returnable() {
+		t.badStack(0)
+	}
 	return uintptr(t.regs.Rax), nil
+}
+
+// returnable reports whether the processor returns to c: cs and ss must be those of
+// 64-bit programs, whatever privilege level they ask for. An ss that need not be
+// restored is made right by Linux.
+func (c *ucontext) returnable() bool {
+	if c.Regs.Cs|3 != userCS {
+		return false
+	}
+	return c.Regs.Ss|3 == userSS || c.Flags&ucStrictRestoreSS == 0
 }
 
 func (t *Task) readFrame(sp memmap.Addr) (*rtSigframe, error) {

@@ -44,9 +44,9 @@ func TestDifferentialPrograms(t *testing.T) {
 // calls are the guests that play the table: every call with what is right, wrong
 // and hostile.
 var calls = []string{
-	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy",
+	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "remap",
 	"files", "tail", "fds", "poll",
-	"fork", "signals", "faults", "futex", "identity", "time",
+	"fork", "signals", "sigreturn", "faults", "futex", "identity", "time",
 }
 
 func TestDifferentialCalls(t *testing.T) {
