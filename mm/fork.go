@@ -31,6 +31,7 @@ func (mm *MemoryManager) forkInto(by *Actor, child *MemoryManager) error {
 	mm.mappingMu.Lock() // not for reading: cloning a set marks its nodes
 	defer mm.mappingMu.Unlock()
 	child.brk, child.startSP = mm.brk, mm.startSP
+	child.barriers = mm.barriers
 	child.mdwe, child.keyTried = mm.mdwe.inherited(), mm.keyTried
 	var captured []invalidation
 	child.captured = &captured

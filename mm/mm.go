@@ -71,6 +71,7 @@ type MemoryManager struct {
 	defMLock  memmap.MLockMode                  // what new mappings inherit
 	mdwe      MDWE
 	keyTried  bool
+	barriers  uint32 // registered commands of membarrier
 
 	activeMu activeMutex
 	pmas     pmaSet

@@ -74,6 +74,9 @@ var handlers = [...]sentry.Syscall{
 
 	unix.SYS_PROCESS_MADVISE: processMadvise,
 
+	unix.SYS_REMAP_FILE_PAGES: remapFilePages,
+	unix.SYS_MEMBARRIER:       membarrier,
+
 	unix.SYS_PKEY_MPROTECT: pkeyMprotect,
 	unix.SYS_PKEY_ALLOC:    pkeyAlloc,
 	unix.SYS_PKEY_FREE:     pkeyFree,
