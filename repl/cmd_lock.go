@@ -45,6 +45,18 @@ func lockCommands() []*Command {
 			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runMSeal,
 		},
 		{
+			Name: "mbind", Group: "change mappings", Synopsis: "RANGE POLICY", Summary: "set the memory policy; there is one node",
+			Help:     "POLICY is a mode of mbind(2) with or without MPOL_; its node, where it wants one, is 0. It is kept, and keeps mappings apart.",
+			Examples: []Example{{Setup: "mmap 64k rw", Line: "mbind $_,16k bind", Shows: "the mapping splits"}},
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runMBind,
+		},
+		{
+			Name: "name", Group: "change mappings", Synopsis: "RANGE TEXT", Summary: "give anonymous memory a name, or with \"\" take it away",
+			Help:     "maps shows [anon:TEXT], or [anon_shmem:TEXT] of shared memory.",
+			Examples: []Example{{Setup: "mmap 64k rw; let a = $_", Line: "name $a,16k \"my pool\"; expect vma $a name \"[anon:my pool]\"", Shows: "as PR_SET_VMA_ANON_NAME does"}},
+			Data:     []view.Value{view.Change{}}, Complete: []hint{hintAddr}, Run: runName,
+		},
+		{
 			Name: "limit", Group: "change mappings", Synopsis: "NAME VALUE|unlimited", Summary: "set a soft resource limit of the current process",
 			Help:     "NAME is as in limits. A hard limit below VALUE is raised to it.",
 			Examples: []Example{{Setup: "limit as 1M", Line: "expect error ENOMEM mmap 2M rw; limit as unlimited", Shows: "the limit refuses"}},
@@ -187,6 +199,61 @@ func runMSeal(c *call) (view.Value, error) {
 	return c.rangeCall("sealed", 0, func(m *mm.MemoryManager, by *mm.Actor, sp span, _ []string) error {
 		return m.MSeal(by, sp.Start, sp.Length)
 	})
+}
+
+// policyModes are the modes of mbind(2) as commands name them.
+var policyModes = map[string]int{
+	"default": mm.PolicyDefault, "preferred": mm.PolicyPreferred, "bind": mm.PolicyBind, "interleave": mm.PolicyInterleave,
+	"local": mm.PolicyLocal, "preferred_many": mm.PolicyPreferredMany, "weighted_interleave": mm.PolicyWeightedInterleave,
+}
+
+func runMBind(c *call) (view.Value, error) {
+	return c.rangeCall("bound", 1, func(m *mm.MemoryManager, by *mm.Actor, sp span, words []string) error {
+		if len(words) == 0 {
+			return c.usage()
+		}
+		mode, ok := policyModes[strings.ToLower(strings.TrimPrefix(words[0], "MPOL_"))]
+		if !ok {
+			return memmap.Refuse("mbind", unix.EINVAL, "there is no policy %q", words[0])
+		}
+		var nodes mm.Nodes
+		if mode != mm.PolicyDefault && mode != mm.PolicyLocal {
+			nodes = mm.OurNodes()
+		}
+		policy, err := mm.NewPolicy("mbind", mode, nodes)
+		if err != nil {
+			return err
+		}
+		return m.SetPolicy(by, sp.Start, sp.Length, policy, false)
+	})
+}
+
+func runName(c *call) (view.Value, error) {
+	sp, rest, err := c.span(0, lang.LoneRefused)
+	if err != nil {
+		return nil, err
+	}
+	if len(rest) != 1 {
+		return nil, c.usage()
+	}
+	text, err := rest[0].Value()
+	if err != nil {
+		return nil, err
+	}
+	m, by, err := sp.hands("name")
+	if err != nil {
+		return nil, err
+	}
+	name := &text
+	if text == "" {
+		name = nil
+	}
+	if err := m.SetAnonName(by, sp.Start, sp.Length, name); err != nil {
+		return nil, err
+	}
+	v := sp.change("named")
+	v.Detail = text
+	return v, nil
 }
 
 func runDecommit(c *call) (view.Value, error) {

@@ -36,6 +36,8 @@ func TestLimitsSealsAndLocksRefuse(t *testing.T) {
 		"mmap 64k rw; let a = $_; mseal $a,64k; expect error EPERM munmap $a,4k; expect error EPERM mprotect $a,4k r",
 		"mmap 64k rw; let a = $_; expect error ENOMEM mlock $a+60k,8k; expect error ENOMEM mseal $a+60k,8k; expect error ENOMEM populate $a+60k,8k",
 		"mmap 64k rw; let a = $_; mlock $a,4k; expect error EBUSY msync $a,4k invalidate; expect error EINVAL msync $a,4k sync async",
+		`mmap 64k rw; let a = $_; name $a,4k "a pool"; expect error EINVAL name $a,4k "a[b"; name $a,4k ""; expect error ENOMEM name $a+60k,8k x`,
+		"mmap 64k rw; let a = $_; mbind $a,4k MPOL_BIND; expect error EINVAL mbind $a,4k cake; expect error EFAULT mbind $a+60k,8k local",
 		"mmap 64k rw; expect error EINVAL invalidate $_+1,4k; expect error EINVAL mlockall onfault",
 	} {
 		if r := play(t, line); r.status != 0 {
