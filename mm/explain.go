@@ -139,7 +139,9 @@ func (mm *MemoryManager) explainRights(e *Explanation, seg vmaSeg) bool {
 		return true
 	}
 	r := Rule{Text: text, Event: event}
-	if wish := v.perms.Union(e.At); v.maxPerms.SupersetOf(wish.Effective()) {
+	if wish := v.perms.Union(e.At); v.sealed() {
+		r.Text += "; it is sealed, and stays so"
+	} else if v.maxPerms.SupersetOf(wish.Effective()) {
 		r.Fix = fmt.Sprintf("mprotect %v 4k %s", e.Addr.RoundDown(), permsFor(v.perms, e.At))
 	} else {
 		r.Text += fmt.Sprintf("; what it maps allows %v at most", v.maxPerms)
