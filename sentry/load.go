@@ -60,8 +60,15 @@ func (k *Kernel) LoadBlank(h *Hold) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.newFirst(fs, "blank", func(*Task) error { return nil })
+	return k.newFirst(fs, "blank", func(t *Task) error {
+		t.mm.BrkSetup(t.actorBy(memmap.ByKernel, "brk"), blankHeap)
+		return nil
+	})
 }
+
+// blankHeap is where the heap of a process without a program starts: where the programs of a
+// host that randomises nothing have theirs.
+const blankHeap memmap.Addr = 0x555555555000
 
 func (k *Kernel) newContext(cwd string) (*vfs.Context, error) {
 	if k.cfg.Tree == nil {

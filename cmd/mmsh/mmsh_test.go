@@ -273,6 +273,13 @@ func TestAGuestThatWritesForEverEndsAtTheCap(t *testing.T) {
 	}
 }
 
+func TestABlankProcessHasAHeap(t *testing.T) {
+	r := play(t, "brk +8k; expect vma [heap] size == 8k; write [heap] \"hi\"; brk -8k; expect not vma 0x555555555000; check")
+	if r.status != 0 {
+		t.Errorf("status %d\n%s%s", r.status, r.out, r.err)
+	}
+}
+
 func TestTimeoutsAreAboveZero(t *testing.T) {
 	for _, bad := range []string{"0", "-5s", "soon"} {
 		if r := mmsh(t, "", "--timeout", bad, "-c", "vmas"); r.status != 2 || !strings.Contains(r.err, "above zero") {
