@@ -264,12 +264,13 @@ func failureOf(err error, name string) *Failure {
 }
 
 // withoutErrno takes the command's name and the errno off a reason that will be
-// printed behind them.
+// printed behind them. The errno's words stay where they are all that says what is wrong:
+// "nosuch": no such file or directory.
 func withoutErrno(reason, name string, errno unix.Errno) string {
 	reason = strings.TrimPrefix(reason, name+": ")
 	for _, form := range []string{unix.ErrnoName(errno), errno.Error()} {
 		reason = strings.TrimPrefix(reason, form+": ")
-		if trimmed, ok := strings.CutSuffix(reason, ": "+form); ok {
+		if trimmed, ok := strings.CutSuffix(reason, ": "+form); ok && (form != errno.Error() || !strings.HasSuffix(trimmed, `"`)) {
 			reason = trimmed
 		}
 	}

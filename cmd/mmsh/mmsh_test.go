@@ -273,6 +273,11 @@ func TestAGuestThatWritesForEverEndsAtTheCap(t *testing.T) {
 	}
 }
 
+func TestAMissingFileIsCalledMissing(t *testing.T) {
+	r := play(t, "load /no/such/file")
+	needs(t, "standard error", r.err, `^-c:1: load: ENOENT: "/no/such/file": no such file or directory\n$`)
+}
+
 func TestABlankProcessHasAHeap(t *testing.T) {
 	r := play(t, "brk +8k; expect vma [heap] size == 8k; write [heap] \"hi\"; brk -8k; expect not vma 0x555555555000; check")
 	if r.status != 0 {
