@@ -14,11 +14,20 @@ type Cache struct {
 	mu    sync.Mutex
 	files map[Key]*File
 	order []*File // oldest first: the order of eviction
+	// written holds the files that were opened for writing, whose own writes change
+	// what Key says of them.
+	written map[inode]*File
+	turn    int // of WriteSome
 }
+
+// inode is a file whatever its Key's times are.
+type inode struct{ dev, ino uint64 }
+
+func (k Key) inode() inode { return inode{k.Dev, k.Ino} }
 
 // New returns an empty Cache whose pages come from mem.
 func New(mem *pgalloc.MemoryFile) *Cache {
-	return &Cache{mem: mem, files: make(map[Key]*File)}
+	return &Cache{mem: mem, files: make(map[Key]*File), written: make(map[inode]*File)}
 }
 
 // Memory returns where the pages come from.
@@ -27,39 +36,130 @@ func (c *Cache) Memory() *pgalloc.MemoryFile { return c.mem }
 // Open returns the File of k with a reference for the caller. If there is none
 // yet, it is made over b, which it takes over; else b is closed.
 func (c *Cache) Open(k Key, b Backing) *File {
-	c.mu.Lock()
-	f, shared := c.files[k]
-	if !shared {
-		f = &File{cache: c, key: k, backing: b}
-		c.files[k] = f
-		c.order = append(c.order, f)
-	}
-	f.users++
-	c.mu.Unlock()
+	f, shared := c.open(k, b, nil)
 	if shared {
 		_ = b.Close() // it was never used
 	}
 	return f
 }
 
-// release drops a user of f, and f with its last one.
-func (c *Cache) release(f *File) error {
+// OpenWritable is Open for who writes. A File of k that was open for reading
+// becomes writable through b and keeps its Backing for reading; one that is
+// writable already stays as it is, and b is closed.
+func (c *Cache) OpenWritable(k Key, b WritableBacking, o WriteOptions) *File {
+	f, shared := c.open(k, b, newWritable(b, &o))
+	if shared && !f.becomeWritable(b, &o) {
+		_ = b.Close() // it was never used
+	}
+	return f
+}
+
+// open finds or makes the File of k and adds a user. w is nil for reading; a File
+// that is made takes it over.
+func (c *Cache) open(k Key, b Backing, w *writable) (f *File, shared bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, shared = c.written[k.inode()]
+	if !shared {
+		f, shared = c.files[k]
+	}
+	if !shared {
+		f = &File{cache: c, key: k, backing: b, w: w}
+		c.files[k] = f
+		c.order = append(c.order, f)
+	}
+	if w != nil && !f.writing {
+		f.writing = true
+		c.written[k.inode()] = f
+	}
+	f.users++
+	f.opens++
+	return f, shared
+}
+
+// release drops a user of f, and f with its last one, once it is written out.
+func (c *Cache) release(f *File) error {
+	last, opens := c.dropUser(f)
+	switch {
+	case !last:
+		return nil
+	case f.unwritten():
+		if err := f.WriteOut(); err != nil {
+			return err
+		}
+	}
+	return c.retire(f, opens)
+}
+
+// putBack is release for those that hold has returned: it writes nothing.
+func (c *Cache) putBack(f *File) error {
+	last, opens := c.dropUser(f)
+	if !last || f.unwritten() {
+		return nil
+	}
+	return c.retire(f, opens)
+}
+
+// dropUser drops a user of f and returns whether it was the last one, and after how
+// many opens. A File that is only read is out of the cache then.
+func (c *Cache) dropUser(f *File) (last bool, opens uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	f.users--
-	last := f.users == 0
 	if f.users < 0 {
 		panic("pagecache: file released twice")
 	}
-	if last {
-		delete(c.files, f.key)
-		c.order = slices.DeleteFunc(c.order, func(o *File) bool { return o == f })
+	if f.users == 0 && !f.writing {
+		c.forget(f)
+	}
+	return f.users == 0, f.opens
+}
+
+// retire ends f, which had no users and nothing unwritten after so many opens,
+// unless somebody has opened it since.
+func (c *Cache) retire(f *File, opens uint64) error {
+	c.mu.Lock()
+	mine := f.opens == opens && (!f.closed || !f.writing)
+	if mine {
+		c.forget(f)
 	}
 	c.mu.Unlock()
-	if !last {
+	if !mine {
 		return nil
 	}
 	f.drop(everything)
-	return f.backing.Close()
+	return f.closeBackings()
+}
+
+// forget takes f, which has no users, out of the cache. c.mu is held.
+func (c *Cache) forget(f *File) {
+	f.closed = true
+	if c.files[f.key] == f {
+		delete(c.files, f.key)
+	}
+	if c.written[f.key.inode()] == f {
+		delete(c.written, f.key.inode())
+	}
+	c.order = slices.DeleteFunc(c.order, func(o *File) bool { return o == f })
+}
+
+// hold returns all files, each with a reference for the caller.
+func (c *Cache) hold() []*File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range c.order {
+		f.users++
+		f.opens++
+	}
+	return slices.Clone(c.order)
+}
+
+// nextTurn returns at which file WriteSome begins.
+func (c *Cache) nextTurn() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.turn++
+	return c.turn - 1
 }
 
 // Evict gives back up to want bytes of cached pages, or little more, those of

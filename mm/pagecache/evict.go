@@ -16,9 +16,11 @@ func (f *File) tryEvictUnmapped() uint64 {
 	if !f.maps.IsEmpty() || !f.dataMu.TryLock() {
 		return 0
 	}
-	segs := f.pages.Cut(everything, nil)
-	f.dataMu.Unlock()
-	return f.free(segs)
+	defer f.dataMu.Unlock()
+	if f.w != nil {
+		return f.dropWritten(everything, nil)
+	}
+	return f.free(f.pages.Cut(everything, nil))
 }
 
 // evictMapped drops up to want bytes, rounded up to pages, from f's start on.
@@ -30,6 +32,9 @@ func (f *File) tryEvictUnmapped() uint64 {
 func (f *File) evictMapped(want uint64) uint64 {
 	f.mapsMu.Lock()
 	defer f.mapsMu.Unlock()
+	if f.w != nil {
+		return f.evictWritable(want)
+	}
 	segs := f.cut(f.firstPages(want))
 	for _, seg := range segs {
 		f.maps.Invalidate(seg.Range, false)

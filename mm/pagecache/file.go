@@ -18,18 +18,31 @@ import (
 //
 // What is cached stays as it was read. If somebody else changes the file meanwhile,
 // its users see cached pages as they were and the others as they are; who opens it
-// then has another File (see Key) and sees all as it is.
+// then has another File (see Key) and sees all as it is. A File that is written
+// here is the file's only one for who opens it as long as it lives.
 type File struct {
 	cache   *Cache
 	key     Key
 	backing Backing
 	users   int // Cache.mu
 
+	writing bool   // somebody has opened it for writing; Cache.mu
+	opens   uint64 // Cache.mu
+	closed  bool   // Cache.mu
+
+	failures failures // of writeback
+
+	attrMu sync.Mutex // attributes; see writable
+
 	mapsMu sync.Mutex
 	maps   memmap.MappingSet
+	cursor memmap.MappableOffset // where WriteSome goes on
 
 	dataMu sync.RWMutex
 	pages  segment.Set[memmap.MappableOffset, frame]
+	dirty  dirtySet
+	w      *writable // nil: open for reading only; written with mapsMu as well
+	taken  *pageSet  // what is translated during an eviction, else nil
 }
 
 // frame is where a run of cached pages begins in the MemoryFile. The set owns one
@@ -66,7 +79,8 @@ func (f *File) IncRef() {
 }
 
 // DecRef drops a user. With the last one all pages are given back and the Backing
-// is closed.
+// is closed; but if pages or attributes cannot be written, the error is returned
+// and the File stays: see Cache.Unwritten.
 func (f *File) DecRef() error { return f.cache.release(f) }
 
 // Key returns what tells f from other files.
@@ -83,22 +97,26 @@ func (f *File) Cached() uint64 {
 }
 
 // AddMapping implements memmap.Mappable. Shared mappings that may be written are
-// EACCES: the file is open for reading.
+// EACCES if the file is open for reading only.
 func (f *File) AddMapping(ms memmap.MappingSpace, ar memmap.AddrRange, offset memmap.MappableOffset, writable bool) error {
-	if writable {
-		return fmt.Errorf("shared writable mapping: %w: the file is open for reading only", unix.EACCES)
-	}
 	f.mapsMu.Lock()
 	defer f.mapsMu.Unlock()
+	if writable && f.w == nil {
+		return fmt.Errorf("shared writable mapping: %w: the file is open for reading only", unix.EACCES)
+	}
 	f.maps.AddMapping(ms, ar, offset, writable)
 	return nil
 }
 
-// RemoveMapping implements memmap.Mappable. The pages stay for the next user.
+// RemoveMapping implements memmap.Mappable. The pages stay for the next user; what
+// can no longer be written through a mapping is written back.
 func (f *File) RemoveMapping(ms memmap.MappingSpace, ar memmap.AddrRange, offset memmap.MappableOffset, writable bool) {
 	f.mapsMu.Lock()
 	defer f.mapsMu.Unlock()
 	f.maps.RemoveMapping(ms, ar, offset, writable)
+	if writable {
+		f.settle(memmap.MappableRange{Start: offset, End: offset + memmap.MappableOffset(ar.Length())})
+	}
 }
 
 // CopyMapping implements memmap.Mappable.
@@ -109,11 +127,11 @@ func (f *File) CopyMapping(ms memmap.MappingSpace, _, dst memmap.AddrRange, offs
 // Translate implements memmap.Mappable. Pages wholly beyond the file's end, and
 // pages that cannot be read, are a *memmap.BusError.
 func (f *File) Translate(required, optional memmap.MappableRange, at memmap.AccessType) ([]memmap.Translation, error) {
-	if at.Write {
-		return nil, &memmap.BusError{Err: fmt.Errorf("%w: the file is open for reading only", unix.EROFS)}
-	}
 	f.dataMu.Lock()
 	defer f.dataMu.Unlock()
+	if at.Write && f.w == nil {
+		return nil, &memmap.BusError{Err: fmt.Errorf("%w: the file is open for reading only", unix.EROFS)}
+	}
 	end, err := f.pageEnd()
 	if err != nil {
 		return nil, &memmap.BusError{Err: err}
@@ -125,6 +143,10 @@ func (f *File) Translate(required, optional memmap.MappableRange, at memmap.Acce
 	wanted, optional := required.Intersect(inFile), optional.Intersect(inFile)
 	fillErr := f.fill(wanted, end)
 	ts := f.translations(wanted, optional)
+	if at.Write {
+		f.allowWrites(ts)
+	}
+	f.noteTaken(ts)
 	reached := required.Start
 	if len(ts) > 0 {
 		reached = ts[len(ts)-1].Source.End
@@ -141,6 +163,8 @@ func (f *File) Translate(required, optional memmap.MappableRange, at memmap.Acce
 // MappableEnd returns where the file's last page ends, for those who want to know
 // without touching it; an unreadable file has no pages.
 func (f *File) MappableEnd() memmap.MappableOffset {
+	f.dataMu.RLock()
+	defer f.dataMu.RUnlock()
 	end, err := f.pageEnd()
 	if err != nil {
 		return 0
@@ -159,9 +183,9 @@ func beyondEnd() error {
 	return &memmap.BusError{Err: fmt.Errorf("beyond the file's end: %w", io.EOF)}
 }
 
-// pageEnd returns the end of the file's last page.
+// pageEnd returns the end of the file's last page. dataMu is held.
 func (f *File) pageEnd() (memmap.MappableOffset, error) {
-	size, err := f.backing.Size()
+	size, err := f.size()
 	if err != nil {
 		return 0, err
 	}
@@ -194,9 +218,37 @@ func (f *File) translations(required, optional memmap.MappableRange) []memmap.Tr
 	return ts
 }
 
+// allowWrites lets who is given ts write to them: they stay dirty from now on.
+// dataMu is held for writing.
+func (f *File) allowWrites(ts []memmap.Translation) {
+	for i := range ts {
+		ts[i].Perms.Write = true
+		f.dirty.keepDirty(ts[i].Source)
+	}
+}
+
+// noteTaken tells an eviction under way that ts are mapped again. dataMu is held
+// for writing.
+func (f *File) noteTaken(ts []memmap.Translation) {
+	if f.taken == nil {
+		return
+	}
+	for _, t := range ts {
+		f.taken.add(t.Source)
+	}
+}
+
 // ReadAt reads at off: cached pages as they are mapped, the rest from the Backing
 // without caching it. At the end it returns fewer bytes and no error.
 func (f *File) ReadAt(p []byte, off uint64) (int, error) {
+	n, err := f.read(p, off)
+	if n > 0 {
+		f.TouchAccessTime()
+	}
+	return n, err
+}
+
+func (f *File) read(p []byte, off uint64) (int, error) {
 	f.dataMu.RLock()
 	defer f.dataMu.RUnlock()
 	done := 0
@@ -216,6 +268,11 @@ func (f *File) ReadAt(p []byte, off uint64) (int, error) {
 // readPiece reads from the cached run at off, or up to the next one from the
 // Backing. dataMu is held.
 func (f *File) readPiece(p []byte, off uint64) (int, error) {
+	limit := f.readLimit()
+	if off >= limit {
+		return 0, io.EOF
+	}
+	p = p[:min(uint64(len(p)), limit-off)]
 	at := memmap.MappableOffset(off)
 	seg, ok := f.pages.LowerBound(at)
 	if ok && seg.Contains(at) {
@@ -230,7 +287,7 @@ func (f *File) readPiece(p []byte, off uint64) (int, error) {
 
 // readCached reads from seg, which contains off, up to its end or the file's.
 func (f *File) readCached(p []byte, off uint64, seg segment.Segment[memmap.MappableOffset, frame]) (int, error) {
-	size, err := f.backing.Size()
+	size, err := f.size()
 	if err != nil {
 		return 0, err
 	}

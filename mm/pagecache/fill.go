@@ -46,7 +46,7 @@ func (f *File) fillGaps(required, ahead memmap.MappableRange) error {
 
 // fillGap reads gap, of which nothing is cached.
 func (f *File) fillGap(gap memmap.MappableRange) error {
-	r := &filler{backing: f.backing, off: uint64(gap.Start)}
+	r := &filler{backing: f.backing, off: uint64(gap.Start), limit: f.readLimit()}
 	fr, err := f.cache.mem.AllocateFill(gap.Length(), pgalloc.PageCache, r)
 	if !fr.IsEmpty() {
 		gap.End = gap.Start + memmap.MappableOffset(fr.Length())
@@ -56,17 +56,21 @@ func (f *File) fillGap(gap memmap.MappableRange) error {
 }
 
 // filler reads a Backing on from off, over short counts, until the blocks are
-// full or the file ends.
+// full or the file ends, and asks for nothing from limit on.
 type filler struct {
 	backing Backing
 	off     uint64
+	limit   uint64
 }
 
 // ReadToBlocks implements safemem.Reader.
 func (r *filler) ReadToBlocks(dsts safemem.Seq) (uint64, error) {
 	done := uint64(0)
 	for !dsts.IsEmpty() {
-		n, err := r.backing.ReadToBlocksAt(dsts, r.off)
+		if r.off >= r.limit {
+			return done, io.EOF
+		}
+		n, err := r.backing.ReadToBlocksAt(dsts.TakeFirst(r.limit-r.off), r.off)
 		done += n
 		r.off += n
 		if err != nil {

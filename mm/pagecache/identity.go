@@ -10,19 +10,31 @@ import (
 	"mmsh.dev/mmsh/memmap"
 )
 
-// Handle is one open of a File for reading: what a descriptor holds. All mappings
-// made through it have one identity, so that neighbours merge.
+// Handle is one open of a File: what a descriptor holds. All mappings made through
+// it have one identity, so that neighbours merge.
 type Handle struct {
-	file *File
-	name string
+	file     *File
+	name     string
+	writable bool
+	heard    *heard // of failed writeback; the identity's as well
 
 	mu sync.Mutex
 	id *identity // once something was mapped; one reference is the Handle's
 }
 
-// NewHandle returns a Handle of f whose mappings are shown as name. It takes over
-// the caller's reference to f.
-func NewHandle(f *File, name string) *Handle { return &Handle{file: f, name: name} }
+// NewHandle returns a Handle of f for reading, whose mappings are shown as name. It
+// takes over the caller's reference to f.
+func NewHandle(f *File, name string) *Handle {
+	h := f.failures.sample()
+	return &Handle{file: f, name: name, heard: &h}
+}
+
+// NewWritableHandle is NewHandle for writing; f is from OpenWritable.
+func NewWritableHandle(f *File, name string) *Handle {
+	h := NewHandle(f, name)
+	h.writable = true
+	return h
+}
 
 // File returns the file, without a reference.
 func (h *Handle) File() *File { return h.file }
@@ -35,7 +47,7 @@ func (h *Handle) Name() string { return h.name }
 // that may be written.
 func (h *Handle) ConfigureMMap(o *memmap.MMapOpts) error {
 	o.MaxPerms = memmap.AnyAccess
-	if !o.Private {
+	if !o.Private && !h.writable {
 		o.MaxPerms = memmap.ReadExecute
 		if o.Perms.Write {
 			return fmt.Errorf("mmap %s: %w: it is open for reading only", h.name, unix.EACCES)
@@ -45,26 +57,48 @@ func (h *Handle) ConfigureMMap(o *memmap.MMapOpts) error {
 	defer h.mu.Unlock()
 	if h.id == nil {
 		h.file.IncRef()
-		h.id = &identity{file: h.file, name: h.name}
+		h.id = &identity{file: h.file, name: h.name, heard: h.heard}
 		h.id.refs.Store(1)
 	}
 	o.Mappable, o.Identity = h.file, h.id
 	return nil
 }
 
-// Release drops the Handle; mappings made through it stay.
+// Sync writes the file out: fsync. It returns what failed, and what has failed
+// since this open was last told.
+func (h *Handle) Sync() error { return h.file.told(h.heard, h.file.WriteOut()) }
+
+// told returns the failure that h has not heard of, else err, with which writing
+// has just failed. A sync that left pages dirty is never a success.
+func (f *File) told(h *heard, err error) error {
+	if news := f.failures.report(h); news != nil {
+		return news
+	}
+	return err
+}
+
+// Release drops the Handle; mappings made through it stay. One for writing writes
+// back dirty pages, and returns the failures that nobody was told of through it.
 func (h *Handle) Release() error {
+	if h.writable {
+		_ = h.file.writeBack(everything) // recorded, and the pages stay dirty
+	}
 	if h.id != nil {
 		h.id.DecRef()
 	}
-	return h.file.DecRef()
+	err := h.file.DecRef()
+	if !h.writable {
+		return err
+	}
+	return h.file.told(h.heard, err)
 }
 
 // identity is a Handle as its mappings show it. It is a user of the File.
 type identity struct {
-	file *File
-	name string
-	refs atomic.Int64
+	file  *File
+	name  string
+	heard *heard
+	refs  atomic.Int64
 }
 
 func (i *identity) IncRef() {
@@ -78,7 +112,7 @@ func (i *identity) DecRef() {
 	case n < 0:
 		panic("pagecache: identity of " + i.name + " released twice")
 	case n == 0:
-		_ = i.file.DecRef() // a file that was only read has nothing to lose
+		_ = i.file.DecRef() // what could not be written stays: see Cache.Unwritten
 	}
 }
 
@@ -86,5 +120,7 @@ func (i *identity) MappedName() string { return i.name }
 func (i *identity) DeviceID() uint64   { return i.file.key.Dev }
 func (i *identity) InodeID() uint64    { return i.file.key.Ino }
 
-// Msync implements memmap.MappingIdentity: nothing is ever dirty.
-func (i *identity) Msync(memmap.MappableRange) error { return nil }
+// Msync implements memmap.MappingIdentity.
+func (i *identity) Msync(mr memmap.MappableRange) error {
+	return i.file.told(i.heard, i.file.SyncRange(mr))
+}

@@ -2,11 +2,18 @@
 // Mappable whose pages are read from a Backing as they are touched, shared by
 // everyone who has the same file open, and given back under memory pressure.
 //
-// Lock order, outer to inner: File.mapsMu (who maps what; not taken by Translate)
-// → memory managers' activeMu → File.dataMu (pages; taken by Translate) → the
-// Backing, Cache.mu, pgalloc.MemoryFile: leaves.
+// A file that is opened for writing (Cache.OpenWritable) is written into its
+// pages, which are written back later: a dirty page is never dropped before its
+// Backing has it, and a failure to write is told to every open of the file once.
 //
-// Read cache.go, then file.go and fill.go.
+// Lock order, outer to inner: File.attrMu (attributes, the size's changes) →
+// File.mapsMu (who maps what; not taken by Translate) → memory managers' activeMu
+// → File.dataMu (pages, what is dirty; taken by Translate) → the Backing,
+// Cache.mu, pgalloc.MemoryFile: leaves. Memory managers call AddMapping and its
+// sisters with their mappingMu held, which lies between attrMu and mapsMu.
+//
+// Read cache.go, then file.go and fill.go; for writing writable.go, dirty.go,
+// write.go, truncate.go and writeback.go.
 package pagecache
 
 import (
