@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/sys/unix"
+
 	"mmsh.dev/mmsh/loader"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pagecache"
@@ -77,11 +79,14 @@ func (m *machine) newWorld() (*debugger.World, error) {
 	}
 	tree, dev := vfs.NewTree(host), devfs.New()
 	tree.Mount("/dev", dev)
+	shm := memfs.New(m.memory, memfs.Options{At: "/dev/shm", Mode: unix.S_ISVTX | 0o777, Minor: 41})
+	tree.Mount("/dev/shm", shm)
 	var embedded []*vfs.Program
 	return &debugger.World{
 		Tree: tree,
 		Mount: func(k *sentry.Kernel) error {
 			dev.Random = kernelRandom{k}
+			shm.SetClock(k.Clock().Now)
 			tree.Mount("/proc", procfs.New(k))
 			return nil
 		},
@@ -94,6 +99,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 			for _, p := range embedded {
 				_ = p.Close() // bytes of our own: nothing is written back
 			}
+			_ = shm.Close() // files of memory: nothing is written back
 			_ = host.Close()
 		},
 	}, nil

@@ -27,7 +27,8 @@ type Options struct {
 	Env     []string // nil: a small fixed environment
 	Stdin   string
 	TTY     *os.File      // descriptors 0, 1 and 2, if not nil; Result has no output then
-	Cwd     string        // "": testdata
+	Cwd     string        // "": Scratch or testdata
+	Scratch string        // an empty directory of the host's; a guest finds files in memory there
 	Sched   sentry.Sched  // of the guest
 	Auto    bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
 	Timeout time.Duration // 0: a minute
@@ -39,6 +40,9 @@ func (o *Options) setDefaults(t testing.TB) {
 	}
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
+	}
+	if o.Cwd == "" {
+		o.Cwd = o.Scratch
 	}
 	if o.Cwd == "" {
 		o.Cwd = testdata(t)

@@ -23,6 +23,7 @@ import (
 	"mmsh.dev/mmsh/sentry/vfs"
 	"mmsh.dev/mmsh/sentry/vfs/devfs"
 	"mmsh.dev/mmsh/sentry/vfs/hostfs"
+	"mmsh.dev/mmsh/sentry/vfs/memfs"
 )
 
 // world is everything that a guest needs, made for one run.
@@ -31,6 +32,7 @@ type world struct {
 	memory   *pgalloc.MemoryFile
 	cache    *pagecache.Cache
 	host     *hostfs.FS
+	scratch  *memfs.FS // nil: there is none
 	events   *mm.Ring
 	kernel   *sentry.Kernel
 
@@ -75,6 +77,12 @@ func newWorld(o Options) (*world, error) {
 	}
 	tree := vfs.NewTree(w.host)
 	tree.Mount("/dev", devfs.New())
+	if o.Scratch != "" {
+		w.scratch = memfs.New(w.memory, memfs.Options{
+			At: o.Scratch, Mode: 0o755, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Minor: 41,
+		})
+		tree.Mount(o.Scratch, w.scratch)
+	}
 	config := sentry.Config{
 		Platform: w.platform,
 		Memory:   w.memory,
@@ -193,6 +201,11 @@ func (w *world) checkEmpty(t testing.TB) {
 		t.Errorf("closing the platform: %v", err)
 	}
 	w.cache.Evict(1 << 62)
+	if w.scratch != nil {
+		if err := w.scratch.Close(); err != nil {
+			t.Errorf("closing the files in memory: %v", err)
+		}
+	}
 	if err := w.host.Close(); err != nil {
 		t.Errorf("closing the host's tree: %v", err)
 	}

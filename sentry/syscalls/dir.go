@@ -36,7 +36,7 @@ func fchdir(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, err
 	}
 	defer d.DecRef()
-	return 0, t.Process().Context().Chdir(vfs.Where{At: d, Caller: vfs.Caller{PID: t.Process().PID(), TID: t.TID()}})
+	return 0, t.Process().Context().Chdir(vfs.Where{At: d, Caller: caller(t)})
 }
 
 // umask(mask): the old one.

@@ -35,9 +35,15 @@ func pathAt(t *sentry.Task, dirfd uint64, at memmap.Addr, emptyOK bool) (place, 
 	return placeOf(t, dirfd, path)
 }
 
+// caller is who t is when it follows a path.
+func caller(t *sentry.Task) vfs.Caller {
+	who := t.Process().Credentials()
+	return vfs.Caller{PID: t.Process().PID(), TID: t.TID(), UID: who.FSUID, GID: who.FSGID, Groups: who.Groups}
+}
+
 // placeOf is pathAt of a path that is here already.
 func placeOf(t *sentry.Task, dirfd uint64, path string) (place, error) {
-	w := vfs.Where{Path: path, Caller: vfs.Caller{PID: t.Process().PID(), TID: t.TID()}}
+	w := vfs.Where{Path: path, Caller: caller(t)}
 	if i32(dirfd) == unix.AT_FDCWD || path != "" && path[0] == '/' {
 		return place{w}, nil
 	}
@@ -111,6 +117,9 @@ func accessAt(t *sentry.Task, dirfd uint64, at memmap.Addr, mode uint32, flags i
 		return 0, err
 	}
 	defer p.done()
+	if who := t.Process().Credentials(); flags&unix.AT_EACCESS == 0 {
+		p.Caller.UID, p.Caller.GID = who.UID, who.GID
+	}
 	return 0, t.Process().Context().Access(p.Where, mode, int(flags))
 }
 

@@ -5,7 +5,7 @@
 //	signatures.go  what all the numbers are called, and their arguments
 //	args.go        hostile numbers into typed ones; values in and out of the guest
 //	memory.go mmap.go madvise.go mlock.go numa.go pkey.go       mappings
-//	io.go fd.go open.go stat.go dir.go ioctl.go poll.go readonly.go       files
+//	io.go fd.go open.go stat.go dir.go change.go ioctl.go poll.go       files
 //	process.go wait.go prctl.go identity.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
 //	format.go constants.go       calls as people read and write them
@@ -138,18 +138,31 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_GETDENTS64: getdents64,
 	unix.SYS_UMASK:      umask,
 
-	// Changes that the read-only tree refuses.
+	// Changes of the tree.
 	unix.SYS_MKDIR:     mkdir,
 	unix.SYS_MKDIRAT:   mkdirat,
 	unix.SYS_RMDIR:     rmdir,
 	unix.SYS_UNLINK:    unlink,
 	unix.SYS_UNLINKAT:  unlinkat,
+	unix.SYS_RENAME:    rename,
+	unix.SYS_RENAMEAT:  renameat,
+	unix.SYS_RENAMEAT2: renameat2,
+	unix.SYS_LINK:      link,
+	unix.SYS_LINKAT:    linkat,
+	unix.SYS_SYMLINK:   symlink,
+	unix.SYS_SYMLINKAT: symlinkat,
 	unix.SYS_CHMOD:     chmod,
+	unix.SYS_FCHMOD:    fchmod,
 	unix.SYS_FCHMODAT:  fchmodat,
 	unix.SYS_CHOWN:     chown,
+	unix.SYS_FCHOWN:    fchown,
 	unix.SYS_LCHOWN:    lchown,
+	unix.SYS_FCHOWNAT:  fchownat,
+	unix.SYS_UTIMENSAT: utimensat,
 	unix.SYS_TRUNCATE:  truncate,
 	unix.SYS_FTRUNCATE: ftruncate,
+	unix.SYS_FALLOCATE: fallocate,
+	unix.SYS_SYNC:      syncAll,
 
 	// Processes.
 	unix.SYS_GETPID:          getpid,

@@ -7,8 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Caller is who follows a path: what /proc/self and /proc/thread-self mean.
-type Caller struct{ PID, TID int32 }
+// Caller is who follows a path: what /proc/self and /proc/thread-self mean, and
+// whose permissions count.
+type Caller struct {
+	PID, TID int32
+	UID, GID uint32
+	Groups   []uint32 // supplementary
+}
 
 // Where is a path as a system call names it.
 type Where struct {
@@ -77,7 +82,7 @@ func (c *Context) Mask() uint32 {
 func (c *Context) find(w Where, follow, emptyOK bool) (found, error) {
 	if w.Path == "" && emptyOK && w.At != nil {
 		w.At.IncRef()
-		return found{node: openNode{w.At}, fs: w.At.fs, path: w.At.path}, nil
+		return found{node: openNode{w.At}, fs: w.At.fs, path: w.At.Path()}, nil
 	}
 	if c.tree == nil {
 		return found{}, fmt.Errorf("%s: %w: there are no files", quote(w.Path), unix.ENOENT)
@@ -105,12 +110,12 @@ func (c *Context) start(w Where) (string, error) {
 		return "", err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR || w.At.fs == nil {
-		return "", fmt.Errorf("%s from %s: %w", quote(w.Path), w.At.path, unix.ENOTDIR)
+		return "", fmt.Errorf("%s from %s: %w", quote(w.Path), w.At.Path(), unix.ENOTDIR)
 	}
-	if w.At.path == "/" {
-		return "", nil
+	if at := w.At.Path(); at != "/" {
+		return at, nil
 	}
-	return w.At.path, nil
+	return "", nil
 }
 
 // Chdir changes the working directory. With an empty path it goes to w.At (fchdir).

@@ -43,7 +43,17 @@ func NewDescription(f File, flags int, path string) *Description {
 func (d *Description) File() File { return d.file }
 
 // Path returns what /proc/PID/fd shows.
-func (d *Description) Path() string { return d.path }
+func (d *Description) Path() string {
+	if h, ok := d.file.(handle); ok {
+		if p, ok := h.node.(Pather); ok {
+			return p.Path()
+		}
+	}
+	if p, ok := d.file.(Pather); ok {
+		return p.Path()
+	}
+	return d.path
+}
 
 // Flags returns O_* as F_GETFL does.
 func (d *Description) Flags() int { return int(d.flags.Load()) }
@@ -125,16 +135,24 @@ func (d *Description) Write(p []byte) (int, error) {
 // PRead is pread64: it leaves the shared offset alone. ESPIPE for what has no
 // offsets, EINVAL for a negative one.
 func (d *Description) PRead(p []byte, off int64) (int, error) {
-	if err := d.mayAt("pread", unix.O_WRONLY, off); err != nil {
+	if err := d.mayAt("pread", unix.O_WRONLY, off, len(p)); err != nil {
 		return 0, err
 	}
 	return d.file.PRead(p, off)
 }
 
-// PWrite is pwrite64, PRead's mirror.
+// PWrite is pwrite64, PRead's mirror. With O_APPEND it writes at the end whatever
+// off is, as Linux does (pwrite(2), BUGS).
 func (d *Description) PWrite(p []byte, off int64) (int, error) {
-	if err := d.mayAt("pwrite", unix.O_RDONLY, off); err != nil {
+	if err := d.mayAt("pwrite", unix.O_RDONLY, off, len(p)); err != nil {
 		return 0, err
+	}
+	if d.Flags()&unix.O_APPEND != 0 {
+		st, err := d.file.Stat()
+		if err != nil {
+			return 0, err
+		}
+		off = st.Size
 	}
 	return d.file.PWrite(p, off)
 }
@@ -255,12 +273,18 @@ func (d *Description) may(op string, without int) error {
 }
 
 // mayAt is may for calls that name an offset, in Linux's order.
-func (d *Description) mayAt(op string, without int, off int64) error {
+func (d *Description) mayAt(op string, without int, off int64, n int) error {
 	if off < 0 {
 		return fmt.Errorf("%s %s: %w: offset %d", op, d.path, unix.EINVAL, off)
 	}
 	if !d.isPath() && !d.file.Seekable() {
 		return fmt.Errorf("%s %s: %w", op, d.path, unix.ESPIPE)
 	}
-	return d.may(op, without)
+	if err := d.may(op, without); err != nil {
+		return err
+	}
+	if off > math.MaxInt64-int64(n) {
+		return fmt.Errorf("%s %s: %w: %d bytes at %d end beyond all offsets", op, d.path, unix.EINVAL, n, off)
+	}
+	return nil
 }

@@ -24,37 +24,90 @@ func (c *Context) Open(w Where, flags int, mode uint32) (*Description, error) {
 	exclusive := flags&(unix.O_CREAT|unix.O_EXCL) == unix.O_CREAT|unix.O_EXCL
 	follow := flags&unix.O_NOFOLLOW == 0 && !exclusive
 	f, err := c.find(w, follow, false)
-	if errors.Is(err, unix.ENOENT) && flags&unix.O_CREAT != 0 {
-		err = c.create(w, err)
+	for range maxLinks { // a name may be made and removed by another meanwhile
+		if !errors.Is(err, unix.ENOENT) || flags&unix.O_CREAT == 0 {
+			break
+		}
+		d, made := c.create(w, flags, mode, err, maxLinks)
+		if made == nil {
+			return d, nil
+		}
+		if exclusive || !errors.Is(made, unix.EEXIST) {
+			return nil, fmt.Errorf("open %w", made)
+		}
+		f, err = c.find(w, follow, false)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %w", err)
 	}
 	defer func() { f.node.Close() }() // a handle takes the node over
-	d, err := f.open(flags, exclusive)
+	var d *Description
+	if flags&unix.O_TMPFILE == unix.O_TMPFILE {
+		d, err = f.temporary(flags, mode&^c.Mask())
+	} else {
+		d, err = f.open(flags, exclusive)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", quote(w.Path), err)
 	}
 	return d, nil
 }
 
-// create returns why w, which was not found, is not made.
-func (c *Context) create(w Where, notFound error) error {
-	if w.Path == "" || strings.HasSuffix(w.Path, "/") {
-		return notFound
+// create makes the file w, which was not found, and opens it. A symbolic link that
+// leads nowhere is followed, links times at most, unless flags forbid it.
+func (c *Context) create(w Where, flags int, mode uint32, notFound error, links int) (*Description, error) {
+	l, err := c.parentOf(w)
+	if err != nil {
+		return nil, err
 	}
-	dir := w
-	if i := strings.LastIndexByte(w.Path, '/'); i >= 0 {
-		dir.Path = w.Path[:i+1]
-	} else {
-		dir.Path = "."
+	defer l.dir.node.Close()
+	if l.slash {
+		return nil, fmt.Errorf("%s: %w: open makes no directories", quote(w.Path), unix.EISDIR)
 	}
-	if f, err := c.find(dir, true, false); err != nil {
-		return err
-	} else {
-		f.node.Close()
+	if text, err := c.Readlink(w); err == nil && flags&(unix.O_EXCL|unix.O_NOFOLLOW) == 0 {
+		if links == 0 {
+			return nil, fmt.Errorf("%s: %w", quote(w.Path), unix.ELOOP)
+		}
+		if !strings.HasPrefix(text, "/") {
+			text = l.dir.path + "/" + text
+		}
+		return c.create(Where{Path: text, Caller: w.Caller}, flags, mode, notFound, links-1)
 	}
-	return fmt.Errorf("%s: %w: the tree is read-only: no file can be made", quote(w.Path), unix.EROFS)
+	e, err := l.editor()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: no file can be made", quote(w.Path), err)
+	}
+	if !l.normal() {
+		return nil, notFound
+	}
+	file, err := e.Create(l.name, mode&^c.Mask(), flags)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", quote(w.Path), err)
+	}
+	made := found{fs: l.dir.fs, path: strings.TrimSuffix(l.dir.path, "/") + "/" + l.name}
+	return made.description(file, flags), nil
+}
+
+// temporary opens a new file without a name that belongs to the directory f.
+func (f *found) temporary(flags int, mode uint32) (*Description, error) {
+	st, err := f.node.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return nil, unix.ENOTDIR
+	case flags&unix.O_ACCMODE == unix.O_RDONLY:
+		return nil, fmt.Errorf("%w: O_TMPFILE needs a file open for writing", unix.EINVAL)
+	}
+	e, ok := f.node.(Editor)
+	if !ok {
+		return nil, fmt.Errorf("%w: the tree is read-only: no file can be made", unix.EROFS)
+	}
+	file, err := e.Temporary(mode, flags)
+	if err != nil {
+		return nil, err
+	}
+	return f.description(file, flags), nil
 }
 
 // open opens what was found.
@@ -68,8 +121,6 @@ func (f *found) open(flags int, exclusive bool) (*Description, error) {
 	switch {
 	case exclusive:
 		return nil, unix.EEXIST
-	case flags&unix.O_TMPFILE == unix.O_TMPFILE:
-		return nil, fmt.Errorf("%w: the tree is read-only: no file can be made", unix.EROFS)
 	case flags&unix.O_DIRECTORY != 0 && kind != unix.S_IFDIR:
 		return nil, unix.ENOTDIR
 	case flags&unix.O_PATH != 0:

@@ -264,6 +264,10 @@ func (w *walk) jumped(f found, follow bool) (found, error) {
 		return f, nil
 	}
 	f.node.Close()
+	if l, ok := d.file.(Linked); ok { // opened again by the rights of who asks
+		defer d.DecRef() //nolint:errcheck // the descriptor that it is of holds the file
+		return found{node: l.Node(w.who), fs: d.fs, path: d.Path()}, nil
+	}
 	return found{node: openNode{d}, path: d.Path()}, nil
 }
 

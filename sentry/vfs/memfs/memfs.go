@@ -24,32 +24,32 @@ func NewProgram(cache *pagecache.Cache, name string, data []byte) *vfs.Program {
 	named := fnv.New64a()
 	_, _ = io.WriteString(named, name)
 	key := pagecache.Key{Dev: device, Ino: named.Sum64() >> 32, MTime: int64(sum.Sum64()), Size: int64(len(data))}
-	f := &file{pagecache.NewHandle(cache.Open(key, content(data)), name), key}
+	f := &embedded{pagecache.NewHandle(cache.Open(key, content(data)), name), key}
 	p, err := vfs.NewProgram(vfs.NewDescription(f, unix.O_RDONLY, name))
 	if err != nil {
-		panic(fmt.Sprintf("memfs: %v", err)) // file is a vfs.Mapper
+		panic(fmt.Sprintf("memfs: %v", err)) // embedded is a vfs.Mapper
 	}
 	return p
 }
 
-// file is an embedded file, open for reading.
-type file struct {
+// embedded is an embedded file, open for reading.
+type embedded struct {
 	*pagecache.Handle // ConfigureMMap, Release
 	key               pagecache.Key
 }
 
-func (f *file) Stat() (unix.Stat_t, error) {
+func (f *embedded) Stat() (unix.Stat_t, error) {
 	return unix.Stat_t{
 		Dev: f.key.Dev, Ino: f.key.Ino, Mode: unix.S_IFREG | 0o555, Nlink: 1,
 		Size: f.key.Size, Blksize: 4096, Blocks: (f.key.Size + 511) / 512,
 	}, nil
 }
 
-func (f *file) Seekable() bool { return true }
+func (f *embedded) Seekable() bool { return true }
 
-func (f *file) PRead(p []byte, off int64) (int, error) { return f.File().ReadAt(p, uint64(off)) }
+func (f *embedded) PRead(p []byte, off int64) (int, error) { return f.File().ReadAt(p, uint64(off)) }
 
-func (f *file) PWrite([]byte, int64) (int, error) { return 0, unix.EROFS }
+func (f *embedded) PWrite([]byte, int64) (int, error) { return 0, unix.EROFS }
 
 // content is the bytes of an embedded file as a pagecache.Backing.
 type content []byte

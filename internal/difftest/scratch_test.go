@@ -1,0 +1,36 @@
+package difftest
+
+import (
+	"os"
+	"testing"
+
+	"mmsh.dev/mmsh/sentry"
+)
+
+// TestDifferentialTree: a guest that changes files in memory of ours finds what it
+// finds natively on a tmpfs.
+func TestDifferentialTree(t *testing.T) {
+	prog := Build(t, "tree", "-static")
+	for _, o := range []Options{{}, {Auto: true, Sched: sentry.SchedFree}} {
+		o.Scratch = scratch(t)
+		Compare(t, prog, o, Inodes)
+	}
+}
+
+// scratch makes an empty directory on a tmpfs of the host.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "difftest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

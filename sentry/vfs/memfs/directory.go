@@ -1,0 +1,281 @@
+package memfs
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+// directory is a node that is one: a vfs.Editor.
+type directory struct{ node }
+
+// Create implements vfs.Editor.
+func (d directory) Create(name string, mode uint32, flags int) (vfs.File, error) {
+	dir, unlock := d.lock()
+	defer unlock()
+	e, err := d.make(dir, name, unix.S_IFREG|mode)
+	if err != nil {
+		return nil, err
+	}
+	return newFile(e, flags), nil
+}
+
+// Temporary implements vfs.Editor.
+func (d directory) Temporary(mode uint32, flags int) (vfs.File, error) {
+	dir, unlock := d.lock()
+	defer unlock()
+	if err := dir.access(d.who, unix.W_OK|unix.X_OK); err != nil {
+		return nil, err
+	}
+	i := dir.child(unix.S_IFREG|mode, d.who)
+	i.nlink, i.nameless, i.noLink = 0, true, flags&unix.O_EXCL != 0
+	e := &entry{dir: dir, name: fmt.Sprintf("#%d", i.num), inode: i, gone: true}
+	return newFile(e, flags), nil
+}
+
+// Mkdir implements vfs.Editor.
+func (d directory) Mkdir(name string, mode uint32) error {
+	dir, unlock := d.lock()
+	defer unlock()
+	e, err := d.make(dir, name, unix.S_IFDIR|mode)
+	if err != nil {
+		return err
+	}
+	e.inode.nlink = 2
+	return nil
+}
+
+// Symlink implements vfs.Editor.
+func (d directory) Symlink(name, text string) error {
+	dir, unlock := d.lock()
+	defer unlock()
+	e, err := d.make(dir, name, unix.S_IFLNK|0o777)
+	if err != nil {
+		return err
+	}
+	e.inode.text = text
+	return nil
+}
+
+// make gives dir a new file.
+func (d directory) make(dir *inode, name string, mode uint32) (*entry, error) {
+	if err := d.mayMake(dir, name); err != nil {
+		return nil, err
+	}
+	return dir.add(name, dir.child(mode, d.who)), nil
+}
+
+// mayMake checks that dir may get a new name: EEXIST, ENOENT for a directory that
+// was removed, EACCES.
+func (d directory) mayMake(dir *inode, name string) error {
+	if dir.entries[name] != nil {
+		return unix.EEXIST
+	}
+	if dir.nlink == 0 {
+		return fmt.Errorf("%w: the directory was removed", unix.ENOENT)
+	}
+	return dir.access(d.who, unix.W_OK|unix.X_OK)
+}
+
+// child makes a file for dir, which has no name yet.
+func (dir *inode) child(mode uint32, who vfs.Caller) *inode {
+	if dir.mode&unix.S_ISGID != 0 {
+		who.GID = dir.gid
+		if mode&unix.S_IFMT == unix.S_IFDIR {
+			mode |= unix.S_ISGID
+		}
+	}
+	return dir.fs.newInode(mode, who)
+}
+
+// Link implements vfs.Editor.
+func (d directory) Link(name string, target vfs.Node) error {
+	dir, unlock := d.lock()
+	defer unlock()
+	t, ok := target.(node)
+	if dir2, isDir := target.(directory); isDir {
+		t, ok = dir2.node, true
+	}
+	if !ok || t.inode().fs != dir.fs {
+		return fmt.Errorf("%w: they lie in different file systems", unix.EXDEV)
+	}
+	i := t.inode()
+	if err := d.mayMake(dir, name); err != nil {
+		return err
+	}
+	switch {
+	case i.kind() == unix.S_IFDIR:
+		return fmt.Errorf("%w: a directory has one name only", unix.EPERM)
+	case i.nlink == 0 && (!i.nameless || i.noLink):
+		return fmt.Errorf("%w: the file was removed", unix.ENOENT)
+	}
+	i.nlink++
+	i.nameless = false
+	i.ctime = dir.fs.now()
+	dir.add(name, i)
+	return nil
+}
+
+// Remove implements vfs.Editor.
+func (d directory) Remove(name string, isDir bool) error {
+	dir, unlock := d.lock()
+	defer unlock()
+	e := dir.entries[name]
+	if e == nil {
+		return unix.ENOENT
+	}
+	if err := d.mayDelete(dir, e, isDir); err != nil {
+		return err
+	}
+	if len(e.inode.entries) > 0 {
+		return unix.ENOTEMPTY
+	}
+	e.remove()
+	return nil
+}
+
+// mayDelete is Linux's may_delete.
+func (d directory) mayDelete(dir *inode, e *entry, isDir bool) error {
+	if err := dir.access(d.who, unix.W_OK|unix.X_OK); err != nil {
+		return err
+	}
+	who := d.who.UID
+	sticky := dir.mode&unix.S_ISVTX != 0 && who != 0 && who != e.inode.uid && who != dir.uid
+	switch there := e.inode.kind() == unix.S_IFDIR; {
+	case sticky:
+		return fmt.Errorf("%w: the directory is sticky", unix.EPERM)
+	case isDir && !there:
+		return unix.ENOTDIR
+	case !isDir && there:
+		return unix.EISDIR
+	}
+	return nil
+}
+
+// Rename implements vfs.Editor. The checks are in Linux's order.
+func (d directory) Rename(name string, to vfs.Node, as string, flags uint32) error {
+	dir, unlock := d.lock()
+	defer unlock()
+	target, ok := to.(directory)
+	if !ok || target.inode().fs != dir.fs {
+		return fmt.Errorf("%w: they lie in different file systems", unix.EXDEV)
+	}
+	dst := target.inode()
+	from, old := dir.entries[name], dst.entries[as]
+	exchange := flags&unix.RENAME_EXCHANGE != 0
+	switch {
+	case from == nil:
+		return unix.ENOENT
+	case old != nil && flags&unix.RENAME_NOREPLACE != 0:
+		return unix.EEXIST
+	case old == nil && exchange:
+		return unix.ENOENT
+	case from.inode.kind() == unix.S_IFDIR && from.inode.holds(dst):
+		return fmt.Errorf("%w: a directory cannot move into itself", unix.EINVAL)
+	case old != nil && old.inode.kind() == unix.S_IFDIR && old.inode.holds(dir):
+		if exchange {
+			return unix.EINVAL
+		}
+		return unix.ENOTEMPTY
+	case old != nil && old.inode == from.inode:
+		return nil
+	}
+	if err := d.mayRename(dir, from, dst, old, exchange); err != nil {
+		return err
+	}
+	move(from, old, dst, as, exchange)
+	return nil
+}
+
+// mayRename checks permissions and kinds.
+func (d directory) mayRename(dir *inode, from *entry, dst *inode, old *entry, exchange bool) error {
+	isDir := from.inode.kind() == unix.S_IFDIR
+	if err := d.mayDelete(dir, from, isDir); err != nil {
+		return err
+	}
+	if old == nil {
+		if err := d.mayMake(dst, ""); err != nil {
+			return err
+		}
+	} else if err := d.mayDelete(dst, old, exchange && old.inode.kind() == unix.S_IFDIR || !exchange && isDir); err != nil {
+		return err
+	}
+	for _, e := range []*entry{from, old} { // ".." of a directory that moves changes
+		if e == nil || dir == dst || e.inode.kind() != unix.S_IFDIR || e == old && !exchange {
+			continue
+		}
+		if err := e.inode.access(d.who, unix.W_OK); err != nil {
+			return err
+		}
+	}
+	if old != nil && !exchange && len(old.inode.entries) > 0 {
+		return unix.ENOTEMPTY
+	}
+	return nil
+}
+
+// move makes from as in dst, in old's place if there is one.
+func move(from, old *entry, dst *inode, as string, exchange bool) {
+	dir, name := from.dir, from.name
+	from.displace()
+	if old != nil && exchange {
+		old.displace()
+		dir.place(old, name)
+		old.inode.ctime = dir.mtime
+	} else if old != nil {
+		old.remove()
+	}
+	dst.place(from, as)
+	from.inode.ctime = dst.mtime
+}
+
+// openDir is a directory, open for reading.
+type openDir struct{ *file }
+
+func (d *openDir) PRead([]byte, int64) (int, error)  { return 0, unix.EISDIR }
+func (d *openDir) PWrite([]byte, int64) (int, error) { return 0, unix.EISDIR }
+
+// SeekFrom implements vfs.Seeker: offsets are numbers of entries.
+func (d *openDir) SeekFrom(pos, off int64, whence int) (int64, error) {
+	switch whence {
+	case unix.SEEK_SET:
+	case unix.SEEK_CUR:
+		off += pos
+	default:
+		return 0, fmt.Errorf("%w: whence %d in a directory", unix.EINVAL, whence)
+	}
+	if off < 0 {
+		return 0, fmt.Errorf("%w: to %d", unix.EINVAL, off)
+	}
+	return off, nil
+}
+
+// ReadDir implements vfs.Dir. Entries made meanwhile come at the end; none comes
+// twice.
+func (d *openDir) ReadDir(from int64) ([]vfs.Dirent, error) {
+	dir := d.at.inode
+	dir.fs.mu.Lock()
+	defer dir.fs.mu.Unlock()
+	if dir.nlink == 0 {
+		return nil, fmt.Errorf("%w: the directory was removed", unix.ENOENT)
+	}
+	up := dir
+	if dir.self != nil {
+		up = dir.self.dir
+	}
+	all := []vfs.Dirent{
+		{Name: ".", Inode: dir.num, Type: unix.DT_DIR, Next: 1},
+		{Name: "..", Inode: up.num, Type: unix.DT_DIR, Next: firstSeq},
+	}
+	for name, e := range dir.entries {
+		all = append(all, vfs.Dirent{Name: name, Inode: e.inode.num, Type: uint8(e.inode.kind() >> 12), Next: e.seq + 1})
+	}
+	all = slices.DeleteFunc(all, func(e vfs.Dirent) bool { return e.Next <= from })
+	slices.SortFunc(all, func(a, b vfs.Dirent) int { return cmp.Compare(a.Next, b.Next) })
+	dir.atime = dir.fs.now()
+	return all, nil
+}

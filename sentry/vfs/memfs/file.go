@@ -1,0 +1,171 @@
+package memfs
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+// file is an open file, and what its mappings look like from outside: the last of
+// descriptor and mappings lets the inode go.
+type file struct {
+	at      *entry
+	noATime bool
+	writer  bool
+	refs    atomic.Int64
+}
+
+// newFile opens e's file. fs.mu is held.
+func newFile(e *entry, flags int) *file {
+	e.inode.refs++
+	f := &file{at: e, noATime: flags&unix.O_NOATIME != 0, writer: flags&unix.O_ACCMODE != unix.O_RDONLY}
+	f.refs.Store(1)
+	return f
+}
+
+func (f *file) fs() *FS { return f.at.inode.fs }
+
+// Node implements vfs.Linked.
+func (f *file) Node(who vfs.Caller) vfs.Node {
+	f.fs().mu.Lock()
+	defer f.fs().mu.Unlock()
+	return newNode(f.at, who)
+}
+
+// Path implements vfs.Pather.
+func (f *file) Path() string {
+	f.fs().mu.Lock()
+	defer f.fs().mu.Unlock()
+	return f.at.path()
+}
+
+func (f *file) Stat() (unix.Stat_t, error) {
+	f.fs().mu.Lock()
+	defer f.fs().mu.Unlock()
+	return f.at.inode.stat(), nil
+}
+
+func (f *file) Seekable() bool { return true }
+
+// Release implements vfs.File: mappings stay.
+func (f *file) Release() error {
+	f.DecRef()
+	return nil
+}
+
+func (f *file) PRead(p []byte, off int64) (int, error) {
+	n, err := f.at.inode.pages.read(p, off)
+	if err == nil && !f.noATime {
+		f.fs().mu.Lock()
+		f.at.inode.accessed()
+		f.fs().mu.Unlock()
+	}
+	return n, err
+}
+
+// accessed is an access under relatime: the time moves if the file has changed
+// since, or a day later.
+func (i *inode) accessed() {
+	const day = 24 * 3600
+	now := i.fs.now()
+	if !i.atime.After(i.mtime) || !i.atime.After(i.ctime) || now.Unix()-i.atime.Unix() >= day {
+		i.atime = now
+	}
+}
+
+func (f *file) PWrite(p []byte, off int64) (int, error) {
+	n, err := f.at.inode.pages.write(p, off)
+	if n > 0 {
+		f.modified()
+	}
+	return n, err
+}
+
+// modified marks the file as changed now.
+func (f *file) modified() {
+	f.fs().mu.Lock()
+	defer f.fs().mu.Unlock()
+	f.at.inode.changed()
+}
+
+// Truncate implements vfs.Resizer.
+func (f *file) Truncate(size int64) error {
+	if err := f.at.inode.pages.resize(uint64(size)); err != nil {
+		return err
+	}
+	f.modified()
+	return nil
+}
+
+// Allocate implements vfs.Resizer: tmpfs's modes.
+func (f *file) Allocate(mode uint32, off, n int64) error {
+	p := f.at.inode.pages
+	var err error
+	switch {
+	case p == nil:
+		return fmt.Errorf("fallocate: %w", unix.EISDIR)
+	case off > math.MaxInt64-n:
+		return fmt.Errorf("fallocate: %w", unix.EFBIG)
+	case mode == unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE:
+		err = p.punch(uint64(off), uint64(n))
+	case mode&^unix.FALLOC_FL_KEEP_SIZE == 0:
+		err = p.reserve(uint64(off), uint64(n), mode != 0)
+	default:
+		return fmt.Errorf("fallocate: %w: mode %#x", unix.EOPNOTSUPP, mode)
+	}
+	if err == nil {
+		f.modified()
+	}
+	return err
+}
+
+// SeekFrom implements vfs.Seeker.
+func (f *file) SeekFrom(pos, off int64, whence int) (int64, error) {
+	if whence == unix.SEEK_DATA || whence == unix.SEEK_HOLE {
+		return f.at.inode.pages.seek(off, whence)
+	}
+	return vfs.SeekIn(off, whence, pos, f.at.inode.pages.length())
+}
+
+// ConfigureMMap implements vfs.Mapper.
+func (f *file) ConfigureMMap(o *memmap.MMapOpts) error {
+	if f.at.inode.pages == nil {
+		return fmt.Errorf("mmap: %w: a directory", unix.ENODEV)
+	}
+	o.MaxPerms = memmap.AnyAccess
+	if !o.Private && !f.writer {
+		o.MaxPerms = memmap.ReadExecute
+	}
+	o.Mappable, o.Identity = f.at.inode.pages, f
+	return nil
+}
+
+// IncRef implements memmap.MappingIdentity.
+func (f *file) IncRef() { f.refs.Add(1) }
+
+// DecRef implements memmap.MappingIdentity.
+func (f *file) DecRef() {
+	switch n := f.refs.Add(-1); {
+	case n == 0:
+		f.at.inode.put()
+	case n < 0:
+		panic("memfs: a reference too many on an open file is dropped")
+	}
+}
+
+// MappedName implements memmap.MappingIdentity.
+func (f *file) MappedName() string { return f.Path() }
+
+// DeviceID implements memmap.MappingIdentity.
+func (f *file) DeviceID() uint64 { return f.fs().dev }
+
+// InodeID implements memmap.MappingIdentity.
+func (f *file) InodeID() uint64 { return f.at.inode.num }
+
+// Msync implements memmap.MappingIdentity: there is nowhere to write it.
+func (f *file) Msync(memmap.MappableRange) error { return nil }

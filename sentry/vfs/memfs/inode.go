@@ -1,0 +1,213 @@
+package memfs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/sentry/vfs"
+)
+
+// inode is a file, whatever its names. All but pages is kept by fs.mu.
+type inode struct {
+	fs       *FS
+	num      uint64
+	mode     uint32 // with S_IF*
+	uid, gid uint32
+	nlink    uint32
+	noLink   bool // an O_TMPFILE with O_EXCL: it never gets a name
+	nameless bool // an O_TMPFILE that has no name yet
+	atime    time.Time
+	mtime    time.Time
+	ctime    time.Time
+	refs     int // handles and open files
+
+	pages   *pages            // of a regular file
+	text    string            // of a symbolic link
+	entries map[string]*entry // of a directory
+	self    *entry            // a directory's only name; nil: the root's
+	next    int64             // a directory's next entry.seq
+}
+
+// entry is a name in a directory. Open files keep the one that they were found by.
+type entry struct {
+	dir   *inode // nil: the root, or a file that never had a name
+	name  string
+	inode *inode
+	seq   int64 // where readdir finds it: never given again
+	gone  bool
+}
+
+// The first places of a directory are its own and its parent's.
+const firstSeq = 2
+
+// newInode makes a file that belongs to who. fs.mu is held, or fs is new.
+func (fs *FS) newInode(mode uint32, who vfs.Caller) *inode {
+	fs.last++
+	now := fs.now()
+	i := &inode{fs: fs, num: fs.last, mode: mode, uid: who.UID, gid: who.GID, nlink: 1, atime: now, mtime: now, ctime: now}
+	switch i.kind() {
+	case unix.S_IFREG:
+		i.pages = &pages{mem: fs.mem}
+	case unix.S_IFDIR:
+		i.entries, i.next = make(map[string]*entry), firstSeq
+	}
+	return i
+}
+
+func (i *inode) kind() uint32 { return i.mode & unix.S_IFMT }
+
+// access says whether who may use i so: R_OK|W_OK|X_OK. fs.mu is held.
+func (i *inode) access(who vfs.Caller, want uint32) error {
+	if who.UID == 0 { // CAP_DAC_OVERRIDE: all but running what nobody may run
+		if want&unix.X_OK != 0 && i.kind() != unix.S_IFDIR && i.mode&0o111 == 0 {
+			return fmt.Errorf("%w: mode %03o", unix.EACCES, i.mode&0o777)
+		}
+		return nil
+	}
+	bits := i.mode
+	switch {
+	case who.UID == i.uid:
+		bits >>= 6
+	case inGroup(who, i.gid):
+		bits >>= 3
+	}
+	if want&^bits&7 != 0 {
+		return fmt.Errorf("%w: mode %03o", unix.EACCES, i.mode&0o777)
+	}
+	return nil
+}
+
+func inGroup(who vfs.Caller, gid uint32) bool {
+	return who.GID == gid || slices.Contains(who.Groups, gid)
+}
+
+// owns is EPERM unless who owns i or is root.
+func (i *inode) owns(who vfs.Caller) error {
+	if who.UID != 0 && who.UID != i.uid {
+		return fmt.Errorf("%w: not the owner", unix.EPERM)
+	}
+	return nil
+}
+
+// stat is fstat(2). fs.mu is held.
+func (i *inode) stat() unix.Stat_t {
+	st := unix.Stat_t{
+		Dev: i.fs.dev, Ino: i.num, Mode: i.mode, Nlink: uint64(i.nlink), Uid: i.uid, Gid: i.gid, Blksize: 4096,
+		Atim: timespec(i.atime), Mtim: timespec(i.mtime), Ctim: timespec(i.ctime),
+	}
+	switch i.kind() {
+	case unix.S_IFREG:
+		size, resident := i.pages.usage()
+		st.Size, st.Blocks = size, resident/512
+	case unix.S_IFLNK:
+		st.Size = int64(len(i.text))
+	case unix.S_IFDIR:
+		const direntSize = 20 // tmpfs's BOGO_DIRENT_SIZE
+		st.Size = direntSize * int64(2+len(i.entries))
+	}
+	return st
+}
+
+func timespec(t time.Time) unix.Timespec { return unix.NsecToTimespec(t.UnixNano()) }
+
+// changed marks what is in i as changed now; fs.mu is held.
+func (i *inode) changed() {
+	i.mtime = i.fs.now()
+	i.ctime = i.mtime
+}
+
+// add gives i the name in dir. fs.mu is held.
+func (dir *inode) add(name string, i *inode) *entry {
+	e := &entry{inode: i}
+	dir.place(e, name)
+	return e
+}
+
+// place puts e into dir as name.
+func (dir *inode) place(e *entry, name string) {
+	e.dir, e.name, e.seq = dir, name, dir.next
+	dir.next++
+	dir.entries[name] = e
+	if e.inode.kind() == unix.S_IFDIR {
+		e.inode.self = e
+		dir.nlink++
+	}
+	dir.changed()
+}
+
+// displace takes e out of its directory, which keeps no trace of it.
+func (e *entry) displace() {
+	delete(e.dir.entries, e.name)
+	if e.inode.kind() == unix.S_IFDIR {
+		e.dir.nlink--
+	}
+	e.dir.changed()
+}
+
+// remove ends e for good: its file loses a name.
+func (e *entry) remove() {
+	e.displace()
+	e.gone = true
+	i := e.inode
+	if i.kind() == unix.S_IFDIR {
+		i.nlink = 0
+	} else {
+		i.nlink--
+	}
+	i.ctime = i.fs.now()
+	i.dropIfUnused()
+}
+
+// put drops a reference.
+func (i *inode) put() {
+	i.fs.mu.Lock()
+	defer i.fs.mu.Unlock()
+	i.refs--
+	i.dropIfUnused()
+}
+
+func (i *inode) dropIfUnused() {
+	if i.refs == 0 && i.nlink == 0 && i.pages != nil {
+		i.pages.drop()
+	}
+}
+
+// clear removes all that is below the directory.
+func (i *inode) clear() {
+	for _, e := range i.entries {
+		if e.inode.kind() == unix.S_IFDIR {
+			e.inode.clear()
+		}
+		e.remove()
+	}
+}
+
+// path returns where e is, as maps and /proc/PID/fd show it. fs.mu is held.
+func (e *entry) path() string {
+	if e.dir == nil {
+		if at := e.inode.fs.at; e.inode == e.inode.fs.root && at != "" {
+			return at
+		}
+		return "/"
+	}
+	full := e.name
+	for dir := e.dir; dir.self != nil; dir = dir.self.dir {
+		full = dir.self.name + "/" + full
+	}
+	full = e.inode.fs.at + "/" + full
+	if e.gone {
+		full += " (deleted)"
+	}
+	return full
+}
+
+// holds reports whether dir is i or below it.
+func (i *inode) holds(dir *inode) bool {
+	for dir != i && dir.self != nil {
+		dir = dir.self.dir
+	}
+	return dir == i
+}
