@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"bufio"
 	"flag"
 	"fmt"
 	"io"
@@ -145,14 +146,20 @@ func onTerminal(t *testing.T, run func(tty *os.File)) string {
 	if err := pty.Setsize(master, &pty.Winsize{Rows: 33, Cols: 101}); err != nil {
 		t.Fatal(err)
 	}
-	screen := make(chan string)
-	go func() {
-		all, _ := io.ReadAll(master) // ends with EIO when the terminal is closed
-		screen <- string(all)
-	}()
 	if _, err := master.WriteString("typed\n"); err != nil {
 		t.Fatal(err)
 	}
+	// The host echoes in its own time: what run prints comes after that.
+	output := bufio.NewReader(master)
+	echo, err := output.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(output) // ends with EIO when the terminal is closed
+		screen <- echo + string(all)
+	}()
 	run(tty)
 	if err := tty.Close(); err != nil {
 		t.Fatal(err)
