@@ -234,6 +234,10 @@ var legend = map[rune]string{
 // Text prints rows of 64 pages and the legend of the letters that occur.
 func (v Pages) Text(p *Printer) {
 	const perRow = 64
+	if v.Letters == "" {
+		p.Note("0 pages: all of the range lies outside guest memory")
+		return
+	}
 	for i := 0; i < len(v.Letters); i += perRow {
 		row := v.Letters[i:min(i+perRow, len(v.Letters))]
 		p.Line("%s  %s", (v.Start + Addr(i)*memmap.PageSize).Bare(), row)

@@ -195,7 +195,7 @@ func (r Process) at() string {
 func (r Process) Text(p *Printer) {
 	p.Line("process %d (%s), %s, parent %d", r.PID, r.Name, r.state(), r.PPID)
 	p.Line("  %s, %s virtual, %s resident, at %s", plural(r.VMAs, "mapping"), Size(r.Virtual), Size(r.RSS), r.at())
-	if r.HostPID != 0 {
+	if r.HostPID != 0 && p.Width != 0 { // it differs from run to run: only for people, on a terminal
 		p.Line("  stub: host process %d", r.HostPID)
 	}
 }
