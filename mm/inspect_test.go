@@ -68,9 +68,6 @@ func TestMapsColumnsAreTheHosts(t *testing.T) {
 			t.Errorf("the host's name starts at column %d: %q", i, line)
 		}
 	}
-	if !strings.HasSuffix(string(raw), vsyscallLine) {
-		t.Skip("this host shows no vsyscall page")
-	}
 }
 
 // A stack is where the stack pointer began.

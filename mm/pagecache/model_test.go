@@ -277,10 +277,7 @@ func (p *played) check() {
 // A file of bytes, and a File with mappings in several spaces over a Backing that
 // fails at random, are played the same. Nothing is ever lost.
 func TestModel(t *testing.T) {
-	steps := 100_000
-	if testing.Short() {
-		steps /= 10
-	}
+	const steps = 100_000
 	for seed := range uint64(2) {
 		c := newCache(t, 24*page)
 		s := newStore(7*page + 100)

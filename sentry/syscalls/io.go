@@ -230,24 +230,37 @@ func isExternal(d *vfs.Description) bool {
 	return ok && e.External()
 }
 
+// transfer makes the checks that come before bytes move, in Linux's order, and
+// returns the description, with a reference for the caller, and the guest's buffers.
+func transfer(t *sentry.Task, fd int32, off int64, allowed func(*vfs.Description) bool, ranges func() (vector, error)) (*vfs.Description, vector, error) {
+	d, err := getFile(t, fd)
+	if err != nil {
+		return nil, nil, err
+	}
+	var v vector
+	switch {
+	case !allowed(d):
+		err = unix.EBADF
+	case off >= 0 && !d.File().Seekable():
+		err = unix.ESPIPE
+	default:
+		v, err = ranges()
+	}
+	if err != nil {
+		d.DecRef()
+		return nil, nil, err
+	}
+	return d, v, nil
+}
+
 // readAt and writeAt are the transfers of the calls that follow; a negative off is
 // the shared offset.
 func readAt(t *sentry.Task, op string, fd int32, off int64, ranges func() (vector, error)) (uintptr, error) {
-	d, err := getFile(t, fd)
+	d, v, err := transfer(t, fd, off, readable, ranges)
 	if err != nil {
 		return 0, err
 	}
 	defer d.DecRef()
-	if !readable(d) {
-		return 0, unix.EBADF
-	}
-	if off >= 0 && !d.File().Seekable() {
-		return 0, unix.ESPIPE
-	}
-	v, err := ranges()
-	if err != nil {
-		return 0, err
-	}
 	next := d.Read
 	if off >= 0 {
 		next = func(p []byte, commit func(int) (int, error)) (int, error) {
@@ -263,21 +276,11 @@ func readAt(t *sentry.Task, op string, fd int32, off int64, ranges func() (vecto
 }
 
 func writeAt(t *sentry.Task, op string, fd int32, off int64, ranges func() (vector, error)) (uintptr, error) {
-	d, err := getFile(t, fd)
+	d, v, err := transfer(t, fd, off, writable, ranges)
 	if err != nil {
 		return 0, err
 	}
 	defer d.DecRef()
-	if !writable(d) {
-		return 0, unix.EBADF
-	}
-	if off >= 0 && !d.File().Seekable() {
-		return 0, unix.ESPIPE
-	}
-	v, err := ranges()
-	if err != nil {
-		return 0, err
-	}
 	next := d.Write
 	if off >= 0 {
 		next = func(p []byte) (int, error) {
