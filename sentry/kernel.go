@@ -25,6 +25,7 @@ import (
 
 	"mmsh.dev/mmsh/loader"
 	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/pagecache"
 	"mmsh.dev/mmsh/mm/pgalloc"
 	"mmsh.dev/mmsh/platform"
 	"mmsh.dev/mmsh/sentry/vfs"
@@ -64,8 +65,9 @@ type Config struct {
 	Platform platform.Platform
 	Memory   *pgalloc.MemoryFile
 	Calls    Table
-	Tree     *vfs.Tree // what paths lead to
-	Events   *mm.Ring  // may be nil
+	Tree     *vfs.Tree        // what paths lead to
+	Cache    *pagecache.Cache // the pages of the files in Tree; may be nil
+	Events   *mm.Ring         // may be nil
 	Window   *mm.FaultWindow
 	Sched    Sched
 	Seed     int64 // 0: Linux's layout with randomisation off

@@ -83,7 +83,8 @@ func (m *machine) newWorld() (*debugger.World, error) {
 	tree.Mount("/dev/shm", shm)
 	var embedded []*vfs.Program
 	return &debugger.World{
-		Tree: tree,
+		Tree:  tree,
+		Cache: cache,
 		Mount: func(k *sentry.Kernel) error {
 			dev.Random = kernelRandom{k}
 			shm.SetClock(k.Clock().Now)

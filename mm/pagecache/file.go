@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -30,7 +31,8 @@ type File struct {
 	opens   uint64 // Cache.mu
 	closed  bool   // Cache.mu
 
-	failures failures // of writeback
+	named    atomic.Pointer[string] // by the first Handle
+	failures failures               // of writeback
 
 	attrMu sync.Mutex // attributes; see writable
 
@@ -85,6 +87,14 @@ func (f *File) DecRef() error { return f.cache.release(f) }
 
 // Key returns what tells f from other files.
 func (f *File) Key() Key { return f.key }
+
+// Name returns what the first Handle of f was called, "" before there is one.
+func (f *File) Name() string {
+	if name := f.named.Load(); name != nil {
+		return *name
+	}
+	return ""
+}
 
 // Backing returns where the bytes live. It is f's.
 func (f *File) Backing() Backing { return f.backing }

@@ -26,6 +26,7 @@ type Handle struct {
 // takes over the caller's reference to f.
 func NewHandle(f *File, name string) *Handle {
 	h := f.failures.sample()
+	f.named.CompareAndSwap(nil, &name)
 	return &Handle{file: f, name: name, heard: &h}
 }
 

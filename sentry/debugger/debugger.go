@@ -16,6 +16,7 @@ import (
 
 	"mmsh.dev/mmsh/loader"
 	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/pagecache"
 	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/journal"
 	"mmsh.dev/mmsh/sentry/vfs"
@@ -43,6 +44,9 @@ type Config struct {
 // program that is no file.
 type World struct {
 	Tree *vfs.Tree
+	// Cache holds the pages of the files in Tree; it is put into Kernel as well. May
+	// be nil.
+	Cache *pagecache.Cache
 	// Mount completes Tree with what shows the kernel itself: /proc. May be nil.
 	Mount func(*sentry.Kernel) error
 	// Embed makes a program of an ELF file's content.
@@ -137,7 +141,7 @@ func (d *Debugger) newWorld() error {
 	}
 	c := d.config.Kernel
 	ring := d.newRing()
-	c.Tree, c.Events, c.Observer = w.Tree, ring, &d.observe
+	c.Tree, c.Cache, c.Events, c.Observer = w.Tree, w.Cache, ring, &d.observe
 	k, err := sentry.New(c)
 	if err != nil {
 		w.close()
@@ -212,6 +216,14 @@ func (d *Debugger) Program() *Program { return d.program }
 
 // Kernel returns the world, nil if there is none.
 func (d *Debugger) Kernel() *sentry.Kernel { return d.kernel }
+
+// Cache returns the pages of the world's files, nil if there is no world.
+func (d *Debugger) Cache() *pagecache.Cache {
+	if d.world == nil {
+		return nil
+	}
+	return d.world.Cache
+}
 
 // Journal returns the world's history, nil if there never was a world.
 func (d *Debugger) Journal() *journal.Journal { return d.journal }

@@ -43,6 +43,24 @@ type File interface {
 // (Waiter) and asks again, or returns it as it is with O_NONBLOCK.
 const ErrWouldBlock = unix.EAGAIN
 
+// Syncer is a File whose bytes have a place behind memory that they can be written
+// to.
+type Syncer interface {
+	// Sync writes out what was changed, and returns what failed since this open file
+	// was last told. dataOnly: attributes that no reader of the bytes needs may wait
+	// (fdatasync).
+	Sync(dataOnly bool) error
+	// SyncRange writes the bytes [off, end) out, nothing else.
+	SyncRange(off, end int64) error
+}
+
+// Appender is a File that can be written to at its end, which nobody moves
+// meanwhile.
+type Appender interface {
+	// Append returns also where the end is then.
+	Append(p []byte) (n int, end int64, err error)
+}
+
 // Mapper is a File that can be mapped: it sets Mappable and Identity (with no
 // reference for the caller) and MaxPerms.
 type Mapper interface {
