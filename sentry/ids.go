@@ -14,12 +14,14 @@ type Credentials struct {
 	UID, EUID, SUID, FSUID uint32
 	GID, EGID, SGID, FSGID uint32
 	Groups                 []uint32
+	Capabilities
 }
 
 // hostCredentials returns those of the user who runs us.
 func hostCredentials() Credentials {
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	c := Credentials{UID: uid, EUID: uid, SUID: uid, FSUID: uid, GID: gid, EGID: gid, SGID: gid, FSGID: gid}
+	c.Capabilities = hostCapabilities()
 	groups, err := os.Getgroups()
 	if err != nil {
 		return c // none then

@@ -104,7 +104,7 @@ func (t *Task) Kill(pid int32, sig int32) error {
 	}
 	done := 0
 	for _, p := range targets {
-		if p.pid == reaperPID && t.p.creds.Load().EUID != 0 {
+		if p.pid == reaperPID && !t.p.creds.Load().Effective.Has(CapKill) {
 			continue
 		}
 		done++

@@ -123,7 +123,7 @@ func (t *Task) actorBy(who memmap.Asker, op string) *mm.Actor {
 	}
 	t.actor = mm.Actor{
 		Limits:  &t.limits,
-		LockCap: t.p.creds.Load().EUID == 0,
+		LockCap: t.p.creds.Load().Effective.Has(CapIPCLock),
 
 		ReadImpliesExec: t.p.personality.Load()&readImpliesExec != 0,
 

@@ -47,7 +47,7 @@ func TestDifferentialPrograms(t *testing.T) {
 var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "remap",
 	"files", "tail", "fds", "poll",
-	"fork", "signals", "sigreturn", "faults", "futex", "identity", "time",
+	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }
 
 func TestDifferentialCalls(t *testing.T) {
@@ -55,6 +55,24 @@ func TestDifferentialCalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			Compare(t, Build(t, name, "-static"), Options{}, Inodes, KernelPages)
 		})
+	}
+}
+
+// TestProtectionKeys: guests are on a processor that has none. What Linux says there
+// is kept in testdata/pkey.txt; a host without them is asked as well.
+func TestProtectionKeys(t *testing.T) {
+	guest := Build(t, "pkey", "-static")
+	want, err := os.ReadFile("testdata/pkey.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "stdout", string(want), Run(t, guest, Options{}).Stdout)
+	cpu, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(cpu), " ospke") {
+		Compare(t, guest, Options{})
 	}
 }
 

@@ -18,6 +18,9 @@ func (p *process) status() ([]byte, error) {
 	}
 	fmt.Fprintf(&b, "Threads:\t%d\n", len(p.p.Tasks()))
 	p.writeSignals(&b)
+	c := p.owner
+	fmt.Fprintf(&b, "CapInh:\t%016x\nCapPrm:\t%016x\nCapEff:\t%016x\nCapBnd:\t%016x\nCapAmb:\t%016x\n",
+		c.Inheritable, c.Permitted, c.Effective, c.Bounding, c.Ambient)
 	fmt.Fprintf(&b, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n")
 	return b.Bytes(), nil
 }

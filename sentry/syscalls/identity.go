@@ -63,10 +63,7 @@ func getgroups(t *sentry.Task, a sentry.Args) (uintptr, error) {
 // An ids is the real, effective and saved id that a call would set.
 type ids struct{ real, effective, saved *uint32 }
 
-const (
-	keepID = 0xffffffff // "leave it as it is"
-	root   = 0
-)
+const keepID = 0xffffffff // "leave it as it is"
 
 // set changes what is not keepID. Without privilege each must become one of those
 // that there are: EPERM.
@@ -120,49 +117,52 @@ func setTwo(i ids, privileged bool, real, effective uint32) error {
 }
 
 // changeIDs applies set to the caller's credentials: all of it or nothing. The ids
-// for files follow the effective ones.
-func changeIDs(t *sentry.Task, set func(c *sentry.Credentials, privileged bool) error) (uintptr, error) {
-	c := t.Process().Credentials()
-	if err := set(&c, c.EUID == root); err != nil {
+// for files follow the effective ones, and so do capabilities. With need it may
+// become anybody.
+func changeIDs(t *sentry.Task, need sentry.Caps, set func(c *sentry.Credentials, privileged bool) error) (uintptr, error) {
+	old := t.Process().Credentials()
+	c := old
+	if err := set(&c, c.Effective.Has(need)); err != nil {
 		return 0, err
 	}
 	c.FSUID, c.FSGID = c.EUID, c.EGID
+	c.IDsChanged(&old)
 	t.Process().SetCredentials(c)
 	return 0, nil
 }
 
 func setuid(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	return changeIDs(t, func(c *sentry.Credentials, privileged bool) error {
+	return changeIDs(t, sentry.CapSetUID, func(c *sentry.Credentials, privileged bool) error {
 		return setOne(userIDs(c), privileged, uint32(a[0]))
 	})
 }
 
 func setgid(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	return changeIDs(t, func(c *sentry.Credentials, privileged bool) error {
+	return changeIDs(t, sentry.CapSetGID, func(c *sentry.Credentials, privileged bool) error {
 		return setOne(groupIDs(c), privileged, uint32(a[0]))
 	})
 }
 
 func setreuid(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	return changeIDs(t, func(c *sentry.Credentials, privileged bool) error {
+	return changeIDs(t, sentry.CapSetUID, func(c *sentry.Credentials, privileged bool) error {
 		return setTwo(userIDs(c), privileged, uint32(a[0]), uint32(a[1]))
 	})
 }
 
 func setregid(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	return changeIDs(t, func(c *sentry.Credentials, privileged bool) error {
+	return changeIDs(t, sentry.CapSetGID, func(c *sentry.Credentials, privileged bool) error {
 		return setTwo(groupIDs(c), privileged, uint32(a[0]), uint32(a[1]))
 	})
 }
 
 func setresuid(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	return changeIDs(t, func(c *sentry.Credentials, privileged bool) error {
+	return changeIDs(t, sentry.CapSetUID, func(c *sentry.Credentials, privileged bool) error {
 		return userIDs(c).set(privileged, uint32(a[0]), uint32(a[1]), uint32(a[2]))
 	})
 }
 
 func setresgid(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	return changeIDs(t, func(c *sentry.Credentials, privileged bool) error {
+	return changeIDs(t, sentry.CapSetGID, func(c *sentry.Credentials, privileged bool) error {
 		return groupIDs(c).set(privileged, uint32(a[0]), uint32(a[1]), uint32(a[2]))
 	})
 }
@@ -172,9 +172,10 @@ func setresgid(t *sentry.Task, a sentry.Args) (uintptr, error) {
 func setfsuid(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	c := t.Process().Credentials()
 	old, id := c.FSUID, uint32(a[0])
-	if c.EUID == root || id == c.UID || id == c.EUID || id == c.SUID || id == c.FSUID {
+	if c.Effective.Has(sentry.CapSetUID) || id == c.UID || id == c.EUID || id == c.SUID || id == c.FSUID {
 		if id != keepID {
 			c.FSUID = id
+			c.FSUIDChanged(old)
 			t.Process().SetCredentials(c)
 		}
 	}
@@ -184,58 +185,11 @@ func setfsuid(t *sentry.Task, a sentry.Args) (uintptr, error) {
 func setfsgid(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	c := t.Process().Credentials()
 	old, id := c.FSGID, uint32(a[0])
-	if c.EUID == root || id == c.GID || id == c.EGID || id == c.SGID || id == c.FSGID {
+	if c.Effective.Has(sentry.CapSetGID) || id == c.GID || id == c.EGID || id == c.SGID || id == c.FSGID {
 		if id != keepID {
 			c.FSGID = id
 			t.Process().SetCredentials(c)
 		}
 	}
 	return uintptr(old), nil
-}
-
-// Versions of the capability structures; the first has one word, the others two.
-const (
-	capVersion1 = 0x19980330
-	capVersion2 = 0x20071026
-	capVersion3 = 0x20080522
-)
-
-// capget({version, pid}, {effective, permitted, inheritable}…): root has all.
-func capget(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	header, err := copyIn[[2]uint32](t, addr(a[0]))
-	if err != nil {
-		return 0, err
-	}
-	words := 2
-	switch header[0] {
-	case capVersion1:
-		words = 1
-	case capVersion2, capVersion3:
-	default:
-		if err := copyOut(t, addr(a[0]), uint32(capVersion3)); err != nil {
-			return 0, err
-		}
-		if a[1] == 0 {
-			return 0, nil
-		}
-		return 0, invalid("capget", "version %#x is not known", header[0])
-	}
-	if int32(header[1]) < 0 {
-		return 0, invalid("capget", "pid %d is negative", int32(header[1]))
-	}
-	p, err := processArg(t, int32(header[1]))
-	if err != nil || a[1] == 0 {
-		return 0, err
-	}
-	caps := uint64(0)
-	if p.Credentials().EUID == root {
-		caps = 1<<(lastCap+1) - 1
-	}
-	for i := range words {
-		word := uint32(caps >> (32 * i))
-		if err := copyOut(t, addr(a[1])+memmap.Addr(i)*12, [3]uint32{word, word, 0}); err != nil {
-			return 0, err
-		}
-	}
-	return 0, nil
 }

@@ -51,7 +51,7 @@ func swapLimit(t *sentry.Task, p *sentry.Process, resource uint32, next *sentry.
 	case next.Cur > next.Max:
 		return old, invalid("prlimit64", "soft limit %d is above hard limit %d", next.Cur, next.Max)
 	case resource == unix.RLIMIT_NOFILE && next.Max > maxOpenFiles,
-		next.Max > old.Max && t.Process().Credentials().EUID != root:
+		next.Max > old.Max && !t.Process().Credentials().Effective.Has(sentry.CapSysResource):
 		return old, memmap.Refuse("prlimit64", unix.EPERM, "hard limit %d may not be raised to %d", old.Max, next.Max)
 	}
 	*limit = *next

@@ -35,8 +35,8 @@ func mbind(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	switch {
 	case flags&^(mbindStrict|mbindMove|mbindMoveAll) != 0:
 		return 0, invalid(op, "unknown flags %#x", flags)
-	case flags&mbindMoveAll != 0 && t.Process().Credentials().EUID != root:
-		return 0, memmap.Refuse(op, unix.EPERM, "MPOL_MF_MOVE_ALL is for root")
+	case flags&mbindMoveAll != 0 && !t.Process().Credentials().Effective.Has(sentry.CapSysNice):
+		return 0, memmap.Refuse(op, unix.EPERM, "MPOL_MF_MOVE_ALL takes CAP_SYS_NICE")
 	case !addr(a[0]).IsPageAligned():
 		return 0, invalid(op, "%v is not page-aligned", addr(a[0]))
 	}

@@ -13,7 +13,6 @@ import (
 
 const (
 	maxSignal    = 64
-	lastCap      = 40    // CAP_CHECKPOINT_RESTORE
 	timerSlack   = 50000 // nanoseconds, Linux's default
 	commLen      = 16    // TASK_COMM_LEN, NUL included
 	mceKillSetup = 2     // PR_MCE_KILL_DEFAULT
@@ -40,11 +39,6 @@ func prctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		}
 		t.Process().SetDumpable(int(a[1]))
 		return 0, nil
-	case unix.PR_CAPBSET_READ:
-		if a[1] > lastCap {
-			return 0, invalid("prctl", "there is no capability %d", a[1])
-		}
-		return 1, nil
 	case unix.PR_SET_VMA:
 		return 0, setVMA(t, a)
 	case unix.PR_SET_MDWE:
@@ -61,6 +55,9 @@ func prctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, copyOut(t, addr(a[1]), int32(unix.PR_TSC_ENABLE))
 	case unix.PR_GET_CHILD_SUBREAPER:
 		return 0, copyOut(t, addr(a[1]), int32(0))
+	}
+	if v, ok, err := prctlCaps(t, a); ok {
+		return v, err
 	}
 	return prctlFixed(a)
 }
@@ -87,7 +84,7 @@ func setVMA(t *sentry.Task, a sentry.Args) error {
 func prctlFixed(a sentry.Args) (uintptr, error) {
 	unused := a[1]|a[2]|a[3]|a[4] == 0
 	switch i32(a[0]) {
-	case unix.PR_GET_KEEPCAPS, unix.PR_GET_TIMING, unix.PR_GET_SECCOMP:
+	case unix.PR_GET_TIMING, unix.PR_GET_SECCOMP:
 		return 0, nil
 	case unix.PR_GET_NO_NEW_PRIVS, unix.PR_GET_THP_DISABLE:
 		if unused {

@@ -6,7 +6,7 @@
 //	args.go        hostile numbers into typed ones; values in and out of the guest
 //	memory.go mmap.go madvise.go mlock.go numa.go pkey.go       mappings
 //	io.go fd.go open.go stat.go dir.go change.go ioctl.go poll.go       files
-//	process.go wait.go prctl.go identity.go limits.go       processes
+//	process.go wait.go prctl.go identity.go caps.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
 //	format.go constants.go       calls as people read and write them
 //
@@ -204,6 +204,7 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_SETFSUID:  setfsuid,
 	unix.SYS_SETFSGID:  setfsgid,
 	unix.SYS_CAPGET:    capget,
+	unix.SYS_CAPSET:    capset,
 
 	// Limits and use.
 	unix.SYS_PRLIMIT64: prlimit64,

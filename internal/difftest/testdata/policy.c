@@ -1,4 +1,4 @@
-// Memory policies on one node, and protection keys on a processor without them.
+// Memory policies on one node.
 #include "guest.h"
 
 #define N(a) (sizeof(a) / sizeof *(a))
@@ -93,18 +93,6 @@ static void ranges(void)
 	show_maps_in("default", PLACE, PLACE + 64 * PAGE);
 }
 
-static void keys(void)
-{
-	setup();
-	for (int key = -2; key < 17; key++)
-		printf("key %d: %s %s %s %s\n", key, outcome(NR(pkey_free, key)), outcome(NR(pkey_mprotect, PLACE, PAGE, 1, key)),
-		       outcome(NR(pkey_mprotect, PLACE, 0, 1, key)), outcome(NR(pkey_mprotect, PLACE + 1, PAGE, 1, key)));
-	for (int flags = 0; flags < 2; flags++)
-		for (int rights = 0; rights < 5; rights++)
-			printf("alloc %d %d: %s\n", flags, rights, outcome(NR(pkey_alloc, flags, rights)));
-	show_maps_in("keyed", PLACE, PLACE + 64 * PAGE);
-}
-
 int main(void)
 {
 	static char out[1 << 16];
@@ -113,6 +101,5 @@ int main(void)
 		return 1;
 	binds();
 	ranges();
-	keys();
 	return 0;
 }
