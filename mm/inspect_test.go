@@ -1,6 +1,7 @@
 package mm
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/shmem"
 )
 
 func TestMapsText(t *testing.T) {
@@ -25,10 +27,9 @@ func TestMapsText(t *testing.T) {
 	})
 	p.anon(base, page, memmap.Write)
 	p.anon(base+page, page, memmap.NoAccess)
-	s, err := NewSharedAnonymous(p.w.mem, 2*page)
+	s, err := shmem.NewAnonymous(p.w.mem, 2*page)
 	p.ok(err)
 	defer s.DecRef()
-	s.(*sharedAnonymous).inode = 77
 	p.mmap(memmap.MMapOpts{
 		Addr: base + 2*page, Fixed: true, Length: page, Mappable: s, Identity: s, Offset: page,
 		Perms: memmap.ReadWrite, MaxPerms: memmap.AnyAccess,
@@ -43,11 +44,12 @@ func TestMapsText(t *testing.T) {
 00600000-00602000 rw-p 00000000 00:00 0                                  [heap]
 10000000000-10000001000 -w-p 00000000 00:00 0 
 10000001000-10000002000 ---p 00000000 00:00 0 
-10000002000-10000003000 rw-s 00001000 00:01 77                           /dev/zero (deleted)
+10000002000-10000003000 rw-s 00001000 00:01 INODE                        /dev/zero (deleted)
 10000003000-10000004000 ---p 00000000 00:00 0                            [anon:a\012b]
 7ffffffde000-7ffffffff000 rw-p 00000000 00:00 0                          [stack]
 ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
 `
+	want = strings.Replace(want, "INODE", fmt.Sprintf("%-5d", s.InodeID()), 1)
 	if b.String() != want {
 		t.Errorf("maps:\n%s\nwant:\n%s", b.String(), want)
 	}

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/shmem"
 )
 
 // What cannot be checked against the host's kernel without harm is checked here,
@@ -24,7 +25,7 @@ func TestMMapErrors(t *testing.T) {
 		return o
 	}
 	p := newProcess(t)
-	s, err := NewSharedAnonymous(p.w.mem, page)
+	s, err := shmem.NewAnonymous(p.w.mem, page)
 	p.ok(err)
 	defer s.DecRef()
 	p.anon(base, page, memmap.ReadWrite)

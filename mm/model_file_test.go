@@ -8,8 +8,8 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
-	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pgalloc"
+	"mmsh.dev/mmsh/mm/shmem"
 )
 
 const page = memmap.PageSize
@@ -72,7 +72,7 @@ func newFile(mem *pgalloc.MemoryFile, name string, n int) (*source, error) {
 
 // newShared returns shared anonymous memory of n pages.
 func newShared(mem *pgalloc.MemoryFile, name string, n int) (*source, error) {
-	shared, err := mm.NewSharedAnonymous(mem, uint64(n)*page)
+	shared, err := shmem.NewAnonymous(mem, uint64(n)*page)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/shmem"
 )
 
 const to = base + 0x100000 // somewhere else
@@ -94,7 +95,7 @@ func TestMoveKeepsPages(t *testing.T) {
 // Appendix B.3: the offset that counts is the one at the old address.
 func TestMRemapOffsetOverflow(t *testing.T) {
 	p := newProcess(t)
-	s, err := NewSharedAnonymous(p.w.mem, page)
+	s, err := shmem.NewAnonymous(p.w.mem, page)
 	p.ok(err)
 	defer s.DecRef()
 	p.mmap(memmap.MMapOpts{

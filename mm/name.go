@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/shmem"
 )
 
 // MaxAnonName is the longest name that SetAnonName takes, in bytes.
@@ -66,7 +67,7 @@ func checkAnonName(name string) error {
 // nameable reports whether v may have a name of its own: Linux's test is that there
 // is no file, or one that nobody can name.
 func (v *vma) nameable() bool {
-	_, shared := v.mappable.(*sharedAnonymous)
+	_, shared := v.mappable.(*shmem.Anonymous)
 	return v.anonymous() || shared || v.special()
 }
 

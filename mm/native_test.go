@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/shmem"
 )
 
 // The host's kernel is the judge: the same calls are made here, in this test's own
@@ -101,7 +102,7 @@ func (c call) engineMMap(p *proc) (uintptr, unix.Errno) {
 		Fixed: fixed != 0, Unmap: a[3]&unix.MAP_FIXED != 0, NoReplace: a[3]&unix.MAP_FIXED_NOREPLACE != 0,
 	}
 	if !o.Private && o.Length != 0 {
-		s, err := NewSharedAnonymous(p.w.mem, o.Length)
+		s, err := shmem.NewAnonymous(p.w.mem, o.Length)
 		if err != nil {
 			return 0, errno(err)
 		}

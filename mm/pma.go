@@ -214,24 +214,13 @@ func translatedPMA(t memmap.Translation, v *vma) pma {
 // say is a file.
 func rssKindOf(m memmap.Mappable) rssKind {
 	switch r := m.(type) {
-	case interface{ Resident() Residency }:
+	case interface{ Resident() memmap.Residency }:
 		switch r.Resident() {
-		case ResidentShmem:
+		case memmap.ResidentShmem:
 			return rssShmem
-		case ResidentNever:
+		case memmap.ResidentNever:
 			return rssNone
 		}
 	}
 	return rssFile
 }
-
-// Residency says how a Mappable's pages count in the resident sums. A Mappable
-// whose pages are not a file's implements `Resident() Residency`.
-type Residency uint8
-
-// The residencies.
-const (
-	ResidentFile  Residency = iota // RssFile
-	ResidentShmem                  // RssShmem: shared anonymous memory, memfds, tmpfs
-	ResidentNever                  // no page of it counts, as Linux's [vvar]
-)

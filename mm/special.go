@@ -49,11 +49,11 @@ func (s *Special) Memory() (safemem.Seq, error) { return s.mem.MapInternal(s.fr,
 
 // Resident implements the interface of that name: Linux counts the vdso's pages as
 // a file's and those of [vvar], which are no memory to it, not at all.
-func (s *Special) Resident() Residency {
+func (s *Special) Resident() memmap.Residency {
 	if s.name == "[vdso]" {
-		return ResidentFile
+		return memmap.ResidentFile
 	}
-	return ResidentNever
+	return memmap.ResidentNever
 }
 
 // MappableEnd returns where the pages end.

@@ -9,6 +9,7 @@ import (
 	"mmsh.dev/mmsh/internal/nullas"
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm/pgalloc"
+	"mmsh.dev/mmsh/mm/shmem"
 	"mmsh.dev/mmsh/platform"
 )
 
@@ -121,7 +122,7 @@ func (p *proc) anon(addr memmap.Addr, n uint64, perms memmap.AccessType) memmap.
 // shared maps fresh shared anonymous memory at a fixed place.
 func (p *proc) shared(addr memmap.Addr, n uint64, perms memmap.AccessType) memmap.Addr {
 	p.t.Helper()
-	s, err := NewSharedAnonymous(p.w.mem, n)
+	s, err := shmem.NewAnonymous(p.w.mem, n)
 	if err != nil {
 		p.t.Fatal(err)
 	}

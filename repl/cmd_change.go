@@ -8,6 +8,7 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/shmem"
 	"mmsh.dev/mmsh/repl/lang"
 	"mmsh.dev/mmsh/repl/view"
 	"mmsh.dev/mmsh/sentry"
@@ -200,7 +201,7 @@ func (c *call) attach(t target, r *mapRequest) (done func(), err error) {
 		return c.attachFile(t, r)
 	case r.shared && r.opts.Length > 0:
 		size, _ := memmap.PageRoundUp(r.opts.Length)
-		shared, err := mm.NewSharedAnonymous(c.s.config.Memory, size)
+		shared, err := shmem.NewAnonymous(c.s.config.Memory, size)
 		if err != nil {
 			return done, err
 		}

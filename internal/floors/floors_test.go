@@ -30,7 +30,7 @@ var floors = []string{
 	"sentry/vfs",
 	"loader",
 	"mm",
-	"mm/pagecache",
+	"mm/pagecache, mm/shmem",
 	"mm/pgalloc",
 	"platform/ptrace",
 	"platform",

@@ -4,7 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/shmem"
 	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/vfs"
 )
@@ -154,7 +154,7 @@ func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 // sharedAnonymous maps fresh memory that children will share.
 func (r *mmapRequest) sharedAnonymous(t *sentry.Task, o memmap.MMapOpts) (uintptr, error) {
 	size, _ := memmap.PageRoundUp(r.length) // placeError saw the overflow
-	shared, err := mm.NewSharedAnonymous(t.Kernel().Config().Memory, size)
+	shared, err := shmem.NewAnonymous(t.Kernel().Config().Memory, size)
 	if err != nil {
 		return 0, err
 	}

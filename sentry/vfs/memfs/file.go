@@ -59,7 +59,7 @@ func (f *file) Release() error {
 }
 
 func (f *file) PRead(p []byte, off int64) (int, error) {
-	n, err := f.at.inode.pages.read(p, off)
+	n, err := f.at.inode.pages.ReadAt(p, uint64(off))
 	if err == nil && !f.noATime {
 		f.fs().mu.Lock()
 		f.at.inode.accessed()
@@ -79,7 +79,7 @@ func (i *inode) accessed() {
 }
 
 func (f *file) PWrite(p []byte, off int64) (int, error) {
-	n, err := f.at.inode.pages.write(p, off)
+	n, err := f.at.inode.pages.WriteAt(p, uint64(off))
 	if n > 0 {
 		f.modified()
 	}
@@ -95,7 +95,7 @@ func (f *file) modified() {
 
 // Truncate implements vfs.Resizer.
 func (f *file) Truncate(size int64) error {
-	if err := f.at.inode.pages.resize(uint64(size)); err != nil {
+	if err := f.at.inode.pages.Resize(uint64(size)); err != nil {
 		return err
 	}
 	f.modified()
@@ -112,9 +112,9 @@ func (f *file) Allocate(mode uint32, off, n int64) error {
 	case off > math.MaxInt64-n:
 		return fmt.Errorf("fallocate: %w", unix.EFBIG)
 	case mode == unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE:
-		err = p.punch(uint64(off), uint64(n))
+		err = p.Discard(uint64(off), uint64(n))
 	case mode&^unix.FALLOC_FL_KEEP_SIZE == 0:
-		err = p.reserve(uint64(off), uint64(n), mode != 0)
+		err = p.Reserve(uint64(off), uint64(n), mode != 0)
 	default:
 		return fmt.Errorf("fallocate: %w: mode %#x", unix.EOPNOTSUPP, mode)
 	}
@@ -127,9 +127,9 @@ func (f *file) Allocate(mode uint32, off, n int64) error {
 // SeekFrom implements vfs.Seeker.
 func (f *file) SeekFrom(pos, off int64, whence int) (int64, error) {
 	if whence == unix.SEEK_DATA || whence == unix.SEEK_HOLE {
-		return f.at.inode.pages.seek(off, whence)
+		return f.at.inode.pages.Seek(off, whence)
 	}
-	return vfs.SeekIn(off, whence, pos, f.at.inode.pages.length())
+	return vfs.SeekIn(off, whence, pos, int64(f.at.inode.pages.Size()))
 }
 
 // ConfigureMMap implements vfs.Mapper.

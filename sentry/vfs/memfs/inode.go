@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mmsh.dev/mmsh/mm/shmem"
 	"mmsh.dev/mmsh/sentry/vfs"
 )
 
@@ -24,7 +25,7 @@ type inode struct {
 	ctime    time.Time
 	refs     int // handles and open files
 
-	pages   *pages            // of a regular file
+	pages   *shmem.Pages      // of a regular file
 	text    string            // of a symbolic link
 	entries map[string]*entry // of a directory
 	self    *entry            // a directory's only name; nil: the root's
@@ -50,7 +51,7 @@ func (fs *FS) newInode(mode uint32, who vfs.Caller) *inode {
 	i := &inode{fs: fs, num: fs.last, mode: mode, uid: who.UID, gid: who.GID, nlink: 1, atime: now, mtime: now, ctime: now}
 	switch i.kind() {
 	case unix.S_IFREG:
-		i.pages = &pages{mem: fs.mem}
+		i.pages = shmem.New(fs.mem)
 	case unix.S_IFDIR:
 		i.entries, i.next = make(map[string]*entry), firstSeq
 	}
@@ -100,8 +101,8 @@ func (i *inode) stat() unix.Stat_t {
 	}
 	switch i.kind() {
 	case unix.S_IFREG:
-		size, resident := i.pages.usage()
-		st.Size, st.Blocks = size, resident/512
+		size, resident := i.pages.Usage()
+		st.Size, st.Blocks = int64(size), int64(resident/512)
 	case unix.S_IFLNK:
 		st.Size = int64(len(i.text))
 	case unix.S_IFDIR:
@@ -171,7 +172,7 @@ func (i *inode) put() {
 
 func (i *inode) dropIfUnused() {
 	if i.refs == 0 && i.nlink == 0 && i.pages != nil {
-		i.pages.drop()
+		i.pages.Drop()
 	}
 }
 

@@ -1,0 +1,99 @@
+package shmem
+
+import (
+	"io"
+
+	"mmsh.dev/mmsh/memmap"
+)
+
+// Resident says that the pages are shared memory.
+func (p *Pages) Resident() memmap.Residency { return memmap.ResidentShmem }
+
+// MappableEnd returns where the last page ends.
+func (p *Pages) MappableEnd() memmap.MappableOffset {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end()
+}
+
+// Cached calls f for the stretches of mr that have pages, in order.
+func (p *Pages) Cached(mr memmap.MappableRange, f func(memmap.MappableRange)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for seg := range p.runs.In(mr) {
+		f(seg.Intersect(mr))
+	}
+}
+
+// AddMapping implements memmap.Mappable.
+func (p *Pages) AddMapping(ms memmap.MappingSpace, ar memmap.AddrRange, off memmap.MappableOffset, writable bool) error {
+	p.mapsMu.Lock()
+	defer p.mapsMu.Unlock()
+	p.maps.AddMapping(ms, ar, off, writable)
+	return nil
+}
+
+// RemoveMapping implements memmap.Mappable.
+func (p *Pages) RemoveMapping(ms memmap.MappingSpace, ar memmap.AddrRange, off memmap.MappableOffset, writable bool) {
+	p.mapsMu.Lock()
+	defer p.mapsMu.Unlock()
+	p.maps.RemoveMapping(ms, ar, off, writable)
+}
+
+// CopyMapping implements memmap.Mappable.
+func (p *Pages) CopyMapping(ms memmap.MappingSpace, _, dst memmap.AddrRange, off memmap.MappableOffset, writable bool) error {
+	return p.AddMapping(ms, dst, off, writable)
+}
+
+// Translate implements memmap.Mappable. Pages are made as they are touched, also by
+// reading, as tmpfs does; beyond the last page is SIGBUS.
+func (p *Pages) Translate(required, optional memmap.MappableRange, _ memmap.AccessType) ([]memmap.Translation, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	end := p.end()
+	if required.Start >= end {
+		return nil, &memmap.BusError{Err: io.EOF}
+	}
+	beyond := required.End > end
+	required.End = min(required.End, end)
+	optional.End = min(optional.End, end)
+	_, full := p.fill(p.widened(required, optional))
+	var ts []memmap.Translation
+	at := required.Start
+	for seg := range p.runs.In(required) {
+		if seg.Start > at {
+			break
+		}
+		src := seg.Intersect(optional)
+		ts = append(ts, memmap.Translation{Source: src, File: p.mem, Offset: fileRange(seg, src).Start, Perms: memmap.AnyAccess})
+		at = seg.End
+	}
+	switch {
+	case at < required.End:
+		return ts, &memmap.BusError{Err: full}
+	case beyond:
+		return ts, &memmap.BusError{Err: io.EOF}
+	}
+	return ts, nil
+}
+
+// widened returns required and as much behind it as p.window and optional allow.
+func (p *Pages) widened(required, optional memmap.MappableRange) memmap.MappableRange {
+	if want := required.Start + memmap.MappableOffset(p.window); want > required.End {
+		required.End = min(want, optional.End)
+	}
+	return required
+}
+
+// Punch implements mm.Puncher: mr becomes a hole. Who touches a page meanwhile
+// finds a fresh one.
+func (p *Pages) Punch(mr memmap.MappableRange) error {
+	p.mapsMu.Lock()
+	defer p.mapsMu.Unlock()
+	p.mu.Lock()
+	cut := p.runs.Cut(mr, nil)
+	p.mu.Unlock()
+	p.maps.Invalidate(mr, false)
+	p.release(cut)
+	return nil
+}
