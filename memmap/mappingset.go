@@ -48,24 +48,24 @@ func (ms mappers) without(m mapper) (_ mappers, ok bool) {
 }
 
 // Merge implements segment.Value: ranges merge if the same mappings go on.
-func (ms mappers) Merge(_, _ MappableRange, next mappers) (mappers, bool) {
+func (ms mappers) Merge(_, _ MappableRange, next mappers) bool {
 	if len(ms) != len(next) {
-		return nil, false
+		return false
 	}
 	if slices.Equal(ms, next) {
-		return ms, true
+		return true
 	}
 	for _, m := range ms { // the same in another order
 		var ok bool
 		if next, ok = next.without(m); !ok {
-			return nil, false
+			return false
 		}
 	}
-	return ms, true
+	return true
 }
 
 // Split implements segment.Value.
-func (ms mappers) Split(MappableRange, MappableOffset) (mappers, mappers) { return ms, ms }
+func (ms mappers) Split(MappableRange, MappableOffset) mappers { return ms }
 
 // AddMapping records a mapping and returns the parts of the mapped offsets that
 // had none before.

@@ -68,7 +68,7 @@ func (k *checker) vmas() {
 		k.place("vma", seg.Range, prev.End)
 		k.vma(seg)
 		if prev.End == seg.Start && prev.End != 0 {
-			if _, ok := prev.Value.Merge(prev.Range, seg.Range, *v); ok {
+			if prev.Value.Merge(prev.Range, seg.Range, *v) {
 				k.wrong("vmas %v and %v are not merged", prev.Range, seg.Range)
 			}
 		}

@@ -49,19 +49,18 @@ type (
 )
 
 // Merge implements segment.Value.
-func (p pma) Merge(a, _ memmap.AddrRange, next pma) (pma, bool) {
+func (p pma) Merge(a, _ memmap.AddrRange, next pma) bool {
 	if p.off+memmap.FileOffset(a.Length()) != next.off {
-		return p, false
+		return false
 	}
 	next.off, next.event = p.off, p.event
-	return p, next == p
+	return next == p
 }
 
 // Split implements segment.Value.
-func (p pma) Split(r memmap.AddrRange, at memmap.Addr) (pma, pma) {
-	tail := p
-	tail.off += memmap.FileOffset(at - r.Start)
-	return p, tail
+func (p pma) Split(r memmap.AddrRange, at memmap.Addr) pma {
+	p.off += memmap.FileOffset(at - r.Start)
+	return p
 }
 
 // fileRange returns the pages of p, at r, that lie at ar.

@@ -27,10 +27,10 @@ type Trap struct {
 }
 
 // Merge implements segment.Value.
-func (t Trap) Merge(_, _ memmap.AddrRange, next Trap) (Trap, bool) { return t, t == next }
+func (t Trap) Merge(_, _ memmap.AddrRange, next Trap) bool { return t == next }
 
 // Split implements segment.Value.
-func (t Trap) Split(memmap.AddrRange, memmap.Addr) (Trap, Trap) { return t, t }
+func (t Trap) Split(memmap.AddrRange, memmap.Addr) Trap { return t }
 
 // TrapError is an access that met a trap and was not made.
 type TrapError struct {

@@ -55,9 +55,9 @@ type (
 // Merge implements segment.Value. The first one's origin stays. As on Linux what
 // follows the heap may become a part of it, but not what comes before. What a person
 // at the prompt has mapped stays to be seen: it joins only its like.
-func (v vma) Merge(a, _ memmap.AddrRange, next vma) (vma, bool) {
+func (v vma) Merge(a, _ memmap.AddrRange, next vma) bool {
 	if next.heap && !v.heap || v.byShell() != next.byShell() {
-		return v, false
+		return false
 	}
 	continued := next
 	continued.off, continued.heap = v.off, v.heap
@@ -65,14 +65,13 @@ func (v vma) Merge(a, _ memmap.AddrRange, next vma) (vma, bool) {
 	if samePolicy(v.policy, next.policy) {
 		continued.policy = v.policy
 	}
-	return v, continued == v && v.off+memmap.MappableOffset(a.Length()) == next.off
+	return continued == v && v.off+memmap.MappableOffset(a.Length()) == next.off
 }
 
 // Split implements segment.Value.
-func (v vma) Split(r memmap.AddrRange, at memmap.Addr) (vma, vma) {
-	tail := v
-	tail.off += memmap.MappableOffset(at - r.Start)
-	return v, tail
+func (v vma) Split(r memmap.AddrRange, at memmap.Addr) vma {
+	v.off += memmap.MappableOffset(at - r.Start)
+	return v
 }
 
 func (v *vma) byShell() bool { return v.origin.By == memmap.ByShell }

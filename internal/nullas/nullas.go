@@ -42,17 +42,16 @@ type mapping struct {
 }
 
 // Merge implements segment.Value.
-func (m mapping) Merge(a, _ memmap.AddrRange, next mapping) (mapping, bool) {
+func (m mapping) Merge(a, _ memmap.AddrRange, next mapping) bool {
 	continued := next
 	continued.offset = m.offset
-	return m, continued == m && m.offset+memmap.FileOffset(a.Length()) == next.offset
+	return continued == m && m.offset+memmap.FileOffset(a.Length()) == next.offset
 }
 
 // Split implements segment.Value.
-func (m mapping) Split(r memmap.AddrRange, at memmap.Addr) (mapping, mapping) {
-	tail := m
-	tail.offset += memmap.FileOffset(at - r.Start)
-	return m, tail
+func (m mapping) Split(r memmap.AddrRange, at memmap.Addr) mapping {
+	m.offset += memmap.FileOffset(at - r.Start)
+	return m
 }
 
 // New returns an empty address space.

@@ -13,14 +13,13 @@ type mapping struct {
 	_      [6]uint64
 }
 
-func (m mapping) Merge(a, b Range[uint64], next mapping) (mapping, bool) {
-	return m, m.colour == next.colour && m.base+a.Length() == next.base && m.a == next.a && m.b == next.b
+func (m mapping) Merge(a, b Range[uint64], next mapping) bool {
+	return m.colour == next.colour && m.base+a.Length() == next.base && m.a == next.a && m.b == next.b
 }
 
-func (m mapping) Split(r Range[uint64], at uint64) (mapping, mapping) {
-	next := m
-	next.base += at - r.Start
-	return m, next
+func (m mapping) Split(r Range[uint64], at uint64) mapping {
+	m.base += at - r.Start
+	return m
 }
 
 const page = 4096

@@ -15,7 +15,7 @@ func (s *Set[K, V]) CheckInvariants() error {
 		case n > 0 && seg.Start < last.End:
 			return fmt.Errorf("segment %d: %v overlaps or precedes %v", n, seg.Range, last.Range)
 		case n > 0 && seg.Start == last.End:
-			if merge(&last, &seg) {
+			if last.Value.Merge(last.Range, seg.Range, seg.Value) {
 				return fmt.Errorf("segments that agree are not merged at %#x: %v", uint64(seg.Start), last.Range)
 			}
 		}

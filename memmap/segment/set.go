@@ -6,12 +6,12 @@ import "github.com/google/btree"
 // reference of its own accord: who owns what a value names is the affair of the
 // set's owner, who sees every segment that Cut takes out.
 type Value[K Key, V any] interface {
-	// Merge returns the value of the union of a and b, where a ends at b's start,
-	// the receiver belongs to a and next to b; false if the two must stay apart.
-	Merge(a, b Range[K], next V) (V, bool)
-	// Split returns the values of the parts of r before and from at, which lies
-	// strictly inside r.
-	Split(r Range[K], at K) (V, V)
+	// Merge reports whether a, which ends at b's start, and b can be one: the
+	// receiver belongs to a, and then to their union as well, next to b.
+	Merge(a, b Range[K], next V) bool
+	// Split returns the value of the part of r from at, which lies strictly inside
+	// r. The part before keeps the receiver.
+	Split(r Range[K], at K) V
 }
 
 // Segment is one entry of a Set.
@@ -41,12 +41,30 @@ type Set[K Key, V Value[K, V]] struct {
 // items by copying them: three words are several times faster there than a
 // value of a hundred bytes, and a Clone's copied nodes are smaller. What value
 // points to is never written again, as clones share it.
-type entry[K Key, V any] struct {
+type entry[K Key, V Value[K, V]] struct {
 	Range[K]
 	value *V
 }
 
 func (e entry[K, V]) segment() Segment[K, V] { return Segment[K, V]{e.Range, *e.value} }
+
+// head returns the part of e before k, which lies inside e.
+func (e entry[K, V]) head(k K) entry[K, V] { return entry[K, V]{Range[K]{e.Start, k}, e.value} }
+
+// tail returns the part of e from k, which lies inside e.
+func (e entry[K, V]) tail(k K) entry[K, V] {
+	return entry[K, V]{Range[K]{k, e.End}, box((*e.value).Split(e.Range, k))}
+}
+
+// clipped returns the part of e that lies in r, which it overlaps.
+func (e entry[K, V]) clipped(r Range[K]) Segment[K, V] {
+	seg := e.segment()
+	if e.CanSplitAt(r.Start) {
+		seg.Start, seg.Value = r.Start, seg.Value.Split(e.Range, r.Start)
+	}
+	seg.End = min(seg.End, r.End)
+	return seg
+}
 
 // degree is half the number of children of a full node, as measured: with more,
 // inserting becomes slower, with fewer, finding.
@@ -54,13 +72,13 @@ const degree = 16
 
 // before is a strict weak order of non-empty ranges as long as each that it is
 // asked about overlaps at most one in the tree.
-func before[K Key, V any](a, b entry[K, V]) bool { return a.End <= b.Start }
+func before[K Key, V Value[K, V]](a, b entry[K, V]) bool { return a.End <= b.Start }
 
 // over returns an entry that the tree holds equal to those that overlap r.
-func over[K Key, V any](r Range[K]) entry[K, V] { return entry[K, V]{Range: r} }
+func over[K Key, V Value[K, V]](r Range[K]) entry[K, V] { return entry[K, V]{Range: r} }
 
 // at returns an entry that the tree holds equal to the one that contains k.
-func at[K Key, V any](k K) entry[K, V] {
+func at[K Key, V Value[K, V]](k K) entry[K, V] {
 	if k+1 == 0 { // beyond every segment
 		return over[K, V](Range[K]{k, k})
 	}
@@ -68,7 +86,7 @@ func at[K Key, V any](k K) entry[K, V] {
 }
 
 // opt turns what the tree found into what the Set returns.
-func opt[K Key, V any](e entry[K, V], ok bool) (seg Segment[K, V], found bool) {
+func opt[K Key, V Value[K, V]](e entry[K, V], ok bool) (seg Segment[K, V], found bool) {
 	if !ok {
 		return seg, false
 	}

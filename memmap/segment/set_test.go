@@ -17,18 +17,18 @@ type tone struct {
 	base   uint64 // belongs to the first key of the segment
 }
 
-func (t tone) Merge(a, b Range[uint64], next tone) (tone, bool) {
+func (t tone) Merge(a, b Range[uint64], next tone) bool {
 	if a.End != b.Start {
 		panic(fmt.Sprintf("merge of %v and %v, which do not touch", a, b))
 	}
-	return t, t.colour == next.colour && t.base+a.Length() == next.base
+	return t.colour == next.colour && t.base+a.Length() == next.base
 }
 
-func (t tone) Split(r Range[uint64], at uint64) (tone, tone) {
+func (t tone) Split(r Range[uint64], at uint64) tone {
 	if !r.CanSplitAt(at) {
 		panic(fmt.Sprintf("split of %v at %#x", r, at))
 	}
-	return t, tone{t.colour, t.base + at - r.Start}
+	return tone{t.colour, t.base + at - r.Start}
 }
 
 type (

@@ -16,10 +16,10 @@ type dirtySet struct {
 type dirt struct{ keep bool }
 
 // Merge implements segment.Value.
-func (d dirt) Merge(_, _ memmap.MappableRange, next dirt) (dirt, bool) { return d, d == next }
+func (d dirt) Merge(_, _ memmap.MappableRange, next dirt) bool { return d == next }
 
 // Split implements segment.Value.
-func (d dirt) Split(memmap.MappableRange, memmap.MappableOffset) (dirt, dirt) { return d, d }
+func (d dirt) Split(memmap.MappableRange, memmap.MappableOffset) dirt { return d }
 
 // markDirty makes mr dirty; what is kept dirty stays so.
 func (s *dirtySet) markDirty(mr memmap.MappableRange) { s.fillGaps(mr, dirt{}) }

@@ -52,13 +52,13 @@ type File struct {
 type frame memmap.FileOffset
 
 // Merge implements segment.Value: runs that continue in the MemoryFile are one.
-func (f frame) Merge(a, _ segment.Range[memmap.MappableOffset], next frame) (frame, bool) {
-	return f, uint64(f)+a.Length() == uint64(next)
+func (f frame) Merge(a, _ segment.Range[memmap.MappableOffset], next frame) bool {
+	return uint64(f)+a.Length() == uint64(next)
 }
 
 // Split implements segment.Value.
-func (f frame) Split(r segment.Range[memmap.MappableOffset], at memmap.MappableOffset) (frame, frame) {
-	return f, f + frame(at-r.Start)
+func (f frame) Split(r segment.Range[memmap.MappableOffset], at memmap.MappableOffset) frame {
+	return f + frame(at-r.Start)
 }
 
 // fileRange returns where the part r of seg lies in the MemoryFile.

@@ -14,12 +14,10 @@ type pageSet struct {
 type member struct{}
 
 // Merge implements segment.Value.
-func (member) Merge(_, _ memmap.MappableRange, _ member) (member, bool) { return member{}, true }
+func (member) Merge(_, _ memmap.MappableRange, _ member) bool { return true }
 
 // Split implements segment.Value.
-func (member) Split(memmap.MappableRange, memmap.MappableOffset) (member, member) {
-	return member{}, member{}
-}
+func (member) Split(memmap.MappableRange, memmap.MappableOffset) member { return member{} }
 
 // add adds the pages of mr.
 func (s *pageSet) add(mr memmap.MappableRange) {

@@ -51,13 +51,13 @@ type run struct{ start memmap.FileOffset }
 type runSeg = segment.Segment[memmap.MappableOffset, run]
 
 // Merge implements segment.Value.
-func (r run) Merge(a, _ memmap.MappableRange, next run) (run, bool) {
-	return r, r.start+memmap.FileOffset(a.Length()) == next.start
+func (r run) Merge(a, _ memmap.MappableRange, next run) bool {
+	return r.start+memmap.FileOffset(a.Length()) == next.start
 }
 
 // Split implements segment.Value.
-func (r run) Split(at memmap.MappableRange, k memmap.MappableOffset) (run, run) {
-	return r, run{r.start + memmap.FileOffset(k-at.Start)}
+func (r run) Split(at memmap.MappableRange, k memmap.MappableOffset) run {
+	return run{r.start + memmap.FileOffset(k-at.Start)}
 }
 
 // fileRange returns where mr, a part of seg, lies in the MemoryFile.
