@@ -77,7 +77,12 @@ func (m *machine) newWorld() (*debugger.World, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--root %s: %w", root, err)
 	}
-	tree, dev := vfs.NewTree(host), devfs.New()
+	private, err := memfs.NewOver(host, m.memory, memfs.Options{})
+	if err != nil {
+		_ = host.Close()
+		return nil, fmt.Errorf("--root %s: %w", root, err)
+	}
+	tree, dev := vfs.NewTree(private), devfs.New()
 	tree.Mount("/dev", dev)
 	shm := memfs.New(m.memory, memfs.Options{At: "/dev/shm", Mode: unix.S_ISVTX | 0o777, Minor: 41})
 	tree.Mount("/dev/shm", shm)
@@ -87,6 +92,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 		Cache: cache,
 		Mount: func(k *sentry.Kernel) error {
 			dev.Random = kernelRandom{k}
+			private.SetClock(k.Clock().Now)
 			shm.SetClock(k.Clock().Now)
 			tree.Mount("/proc", procfs.New(k))
 			return nil
@@ -101,6 +107,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 				_ = p.Close() // bytes of our own: nothing is written back
 			}
 			_ = shm.Close() // files of memory: nothing is written back
+			_ = private.Close()
 			_ = host.Close()
 		},
 	}, nil

@@ -32,6 +32,7 @@ type world struct {
 	memory   *pgalloc.MemoryFile
 	cache    *pagecache.Cache
 	host     *hostfs.FS
+	private  *memfs.FS // over host
 	scratch  *memfs.FS // nil: there is none
 	events   *mm.Ring
 	kernel   *sentry.Kernel
@@ -67,6 +68,9 @@ func newWorld(o Options) (*world, error) {
 	if w.host, err = hostfs.New("/", w.cache); err != nil {
 		return nil, err
 	}
+	if w.private, err = memfs.NewOver(w.host, w.memory, memfs.Options{}); err != nil {
+		return nil, err
+	}
 	if w.platform, err = ptrace.New(); err != nil {
 		return nil, err
 	}
@@ -75,7 +79,7 @@ func newWorld(o Options) (*world, error) {
 	if o.Auto {
 		window.Set(mm.WindowAuto)
 	}
-	tree := vfs.NewTree(w.host)
+	tree := vfs.NewTree(w.private)
 	tree.Mount("/dev", devfs.New())
 	if o.Scratch != "" {
 		w.scratch = memfs.New(w.memory, memfs.Options{
@@ -205,6 +209,9 @@ func (w *world) checkEmpty(t testing.TB) {
 		if err := w.scratch.Close(); err != nil {
 			t.Errorf("closing the files in memory: %v", err)
 		}
+	}
+	if err := w.private.Close(); err != nil {
+		t.Errorf("closing the private files: %v", err)
 	}
 	if err := w.host.Close(); err != nil {
 		t.Errorf("closing the host's tree: %v", err)

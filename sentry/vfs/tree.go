@@ -48,7 +48,8 @@ type Jumper interface{ Jump() *Description }
 // A world is made so:
 //
 //	host, err := hostfs.New("/", cache)       // read-only
-//	tree := vfs.NewTree(host)
+//	root, err := memfs.NewOver(host, mem, memfs.Options{})
+//	tree := vfs.NewTree(root)
 //	tree.Mount("/dev", devfs.New())
 //	kernel, err := sentry.New(sentry.Config{Tree: tree, …})
 //	tree.Mount("/proc", procfs.New(kernel))

@@ -2,6 +2,7 @@ package memfs
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -29,6 +30,9 @@ func (d directory) Temporary(mode uint32, flags int) (vfs.File, error) {
 	dir, unlock := d.lock()
 	defer unlock()
 	if err := dir.access(d.who, unix.W_OK|unix.X_OK); err != nil {
+		return nil, err
+	}
+	if err := dir.fs.charge(1); err != nil {
 		return nil, err
 	}
 	i := dir.child(unix.S_IFREG|mode, d.who)
@@ -66,14 +70,25 @@ func (d directory) make(dir *inode, name string, mode uint32) (*entry, error) {
 	if err := d.mayMake(dir, name); err != nil {
 		return nil, err
 	}
+	if err := dir.ownDir(); err != nil {
+		return nil, err
+	}
+	if err := dir.fs.charge(2); err != nil {
+		return nil, err
+	}
 	return dir.add(name, dir.child(mode, d.who)), nil
 }
 
 // mayMake checks that dir may get a new name: EEXIST, ENOENT for a directory that
 // was removed, EACCES.
 func (d directory) mayMake(dir *inode, name string) error {
-	if dir.entries[name] != nil {
-		return unix.EEXIST
+	if name != "" {
+		if e, err := dir.step(name); err == nil {
+			e.release()
+			return unix.EEXIST
+		} else if !errors.Is(err, unix.ENOENT) {
+			return err
+		}
 	}
 	if dir.nlink == 0 {
 		return fmt.Errorf("%w: the directory was removed", unix.ENOENT)
@@ -113,6 +128,15 @@ func (d directory) Link(name string, target vfs.Node) error {
 	case i.nlink == 0 && (!i.nameless || i.noLink):
 		return fmt.Errorf("%w: the file was removed", unix.ENOENT)
 	}
+	if err := dir.ownDir(); err != nil {
+		return err
+	}
+	if err := t.at.own(); err != nil {
+		return err
+	}
+	if err := dir.fs.charge(1); err != nil {
+		return err
+	}
 	i.nlink++
 	i.nameless = false
 	i.ctime = dir.fs.now()
@@ -124,15 +148,19 @@ func (d directory) Link(name string, target vfs.Node) error {
 func (d directory) Remove(name string, isDir bool) error {
 	dir, unlock := d.lock()
 	defer unlock()
-	e := dir.entries[name]
-	if e == nil {
-		return unix.ENOENT
+	e, err := dir.step(name)
+	if err != nil {
+		return err
 	}
+	defer e.release()
 	if err := d.mayDelete(dir, e, isDir); err != nil {
 		return err
 	}
-	if len(e.inode.entries) > 0 {
-		return unix.ENOTEMPTY
+	if err := e.inode.empty(); err != nil {
+		return err
+	}
+	if err := displaceable(e); err != nil {
+		return err
 	}
 	e.remove()
 	return nil
@@ -165,11 +193,19 @@ func (d directory) Rename(name string, to vfs.Node, as string, flags uint32) err
 		return fmt.Errorf("%w: they lie in different file systems", unix.EXDEV)
 	}
 	dst := target.inode()
-	from, old := dir.entries[name], dst.entries[as]
+	from, err := dir.step(name)
+	if err != nil {
+		return err
+	}
+	defer from.release()
+	old, err := dst.step(as)
+	if err == nil {
+		defer old.release()
+	} else if !errors.Is(err, unix.ENOENT) {
+		return err
+	}
 	exchange := flags&unix.RENAME_EXCHANGE != 0
 	switch {
-	case from == nil:
-		return unix.ENOENT
 	case old != nil && flags&unix.RENAME_NOREPLACE != 0:
 		return unix.EEXIST
 	case old == nil && exchange:
@@ -187,7 +223,42 @@ func (d directory) Rename(name string, to vfs.Node, as string, flags uint32) err
 	if err := d.mayRename(dir, from, dst, old, exchange); err != nil {
 		return err
 	}
+	if err := dst.ownDir(); err != nil {
+		return err
+	}
+	if err := displaceable(from, old); err != nil {
+		return err
+	}
 	move(from, old, dst, as, exchange)
+	return nil
+}
+
+// displaceable makes sure that names can be removed or moved: ENOSPC. nil is no
+// name.
+func displaceable(all ...*entry) error {
+	hidden := 0
+	for _, e := range all {
+		if e == nil {
+			continue
+		}
+		if err := e.own(); err != nil {
+			return err
+		}
+		if err := e.dir.ownDir(); err != nil {
+			return err
+		}
+		if e.low {
+			hidden++
+		}
+	}
+	if hidden == 0 {
+		return nil
+	}
+	fs := all[0].dir.fs
+	if err := fs.charge(hidden); err != nil {
+		return err
+	}
+	fs.used -= hidden // counted as they are hidden
 	return nil
 }
 
@@ -212,8 +283,8 @@ func (d directory) mayRename(dir *inode, from *entry, dst *inode, old *entry, ex
 			return err
 		}
 	}
-	if old != nil && !exchange && len(old.inode.entries) > 0 {
-		return unix.ENOTEMPTY
+	if old != nil && !exchange {
+		return old.inode.empty()
 	}
 	return nil
 }
@@ -271,11 +342,20 @@ func (d *openDir) ReadDir(from int64) ([]vfs.Dirent, error) {
 		{Name: ".", Inode: dir.num, Type: unix.DT_DIR, Next: 1},
 		{Name: "..", Inode: up.num, Type: unix.DT_DIR, Next: firstSeq},
 	}
+	lower, err := dir.listBelow()
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, lower...)
 	for name, e := range dir.entries {
-		all = append(all, vfs.Dirent{Name: name, Inode: e.inode.num, Type: uint8(e.inode.kind() >> 12), Next: e.seq + 1})
+		if !e.low {
+			all = append(all, vfs.Dirent{Name: name, Inode: e.inode.num, Type: uint8(e.inode.kind() >> 12), Next: dir.fs.place(e)})
+		}
 	}
 	all = slices.DeleteFunc(all, func(e vfs.Dirent) bool { return e.Next <= from })
 	slices.SortFunc(all, func(a, b vfs.Dirent) int { return cmp.Compare(a.Next, b.Next) })
-	dir.atime = dir.fs.now()
+	if dir.below == nil {
+		dir.atime = dir.fs.now()
+	}
 	return all, nil
 }

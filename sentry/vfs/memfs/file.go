@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/shmem"
 	"mmsh.dev/mmsh/sentry/vfs"
 )
 
@@ -22,7 +23,7 @@ type file struct {
 
 // newFile opens e's file. fs.mu is held.
 func newFile(e *entry, flags int) *file {
-	e.inode.refs++
+	e.hold()
 	f := &file{at: e, noATime: flags&unix.O_NOATIME != 0, writer: flags&unix.O_ACCMODE != unix.O_RDONLY}
 	f.refs.Store(1)
 	return f
@@ -58,8 +59,27 @@ func (f *file) Release() error {
 	return nil
 }
 
-func (f *file) PRead(p []byte, off int64) (int, error) {
-	n, err := f.at.inode.pages.ReadAt(p, uint64(off))
+// bytes returns where the file's bytes are: pages, or the lower file if it was not
+// changed.
+func (f *file) bytes() (*shmem.Pages, *lowFile) {
+	f.fs().mu.Lock()
+	defer f.fs().mu.Unlock()
+	i := f.at.inode
+	if i.below != nil {
+		return nil, i.below.file
+	}
+	return i.pages, nil
+}
+
+func (f *file) PRead(p []byte, off int64) (n int, err error) {
+	pages, low := f.bytes()
+	if low != nil && low.use(func(l vfs.File) { n, err = l.PRead(p, off) }) {
+		return n, err
+	}
+	if pages == nil { // copied meanwhile
+		pages, _ = f.bytes()
+	}
+	n, err = pages.ReadAt(p, uint64(off))
 	if err == nil && !f.noATime {
 		f.fs().mu.Lock()
 		f.at.inode.accessed()
@@ -126,23 +146,56 @@ func (f *file) Allocate(mode uint32, off, n int64) error {
 
 // SeekFrom implements vfs.Seeker.
 func (f *file) SeekFrom(pos, off int64, whence int) (int64, error) {
-	if whence == unix.SEEK_DATA || whence == unix.SEEK_HOLE {
-		return f.at.inode.pages.Seek(off, whence)
+	pages, low := f.bytes()
+	if low != nil {
+		var to int64
+		var err error
+		if low.use(func(l vfs.File) { to, err = seekLow(l, pos, off, whence) }) {
+			return to, err
+		}
+		pages, _ = f.bytes()
 	}
-	return vfs.SeekIn(off, whence, pos, int64(f.at.inode.pages.Size()))
+	if whence == unix.SEEK_DATA || whence == unix.SEEK_HOLE {
+		return pages.Seek(off, whence)
+	}
+	return vfs.SeekIn(off, whence, pos, int64(pages.Size()))
+}
+
+func seekLow(l vfs.File, pos, off int64, whence int) (int64, error) {
+	if s, ok := l.(vfs.Seeker); ok {
+		return s.SeekFrom(pos, off, whence)
+	}
+	st, err := l.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return vfs.SeekIn(off, whence, pos, st.Size)
 }
 
 // ConfigureMMap implements vfs.Mapper.
 func (f *file) ConfigureMMap(o *memmap.MMapOpts) error {
-	if f.at.inode.pages == nil {
-		return fmt.Errorf("mmap: %w: a directory", unix.ENODEV)
+	m, err := f.mappable()
+	if err != nil {
+		return err
 	}
 	o.MaxPerms = memmap.AnyAccess
 	if !o.Private && !f.writer {
 		o.MaxPerms = memmap.ReadExecute
 	}
-	o.Mappable, o.Identity = f.at.inode.pages, f
+	o.Mappable, o.Identity = m, f
 	return nil
+}
+
+// mappable returns what the file's mappings see: ENODEV for a directory.
+func (f *file) mappable() (memmap.Mappable, error) {
+	pages, low := f.bytes()
+	switch c := f.at.inode.view; {
+	case pages == nil && (low == nil || low.mappable == nil):
+		return nil, fmt.Errorf("mmap: %w: it cannot be mapped", unix.ENODEV)
+	case c != nil:
+		return c, nil
+	}
+	return pages, nil
 }
 
 // IncRef implements memmap.MappingIdentity.
@@ -152,7 +205,9 @@ func (f *file) IncRef() { f.refs.Add(1) }
 func (f *file) DecRef() {
 	switch n := f.refs.Add(-1); {
 	case n == 0:
-		f.at.inode.put()
+		f.fs().mu.Lock()
+		f.at.release()
+		f.fs().mu.Unlock()
 	case n < 0:
 		panic("memfs: a reference too many on an open file is dropped")
 	}

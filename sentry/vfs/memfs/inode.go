@@ -3,6 +3,8 @@ package memfs
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +25,16 @@ type inode struct {
 	atime    time.Time
 	mtime    time.Time
 	ctime    time.Time
-	refs     int // handles and open files
+	refs     int // handles and open files, and clean names in a directory
+
+	key     lowKey     // of the lower file that it is or was
+	below   *below     // what of it is still the lower FS's; nil: nothing
+	own     bool       // the attributes are ours, not below's
+	kept    int        // entries that are kept; counted for lower files only
+	view    *view      // what mappings of a regular file see; nil: pages
+	copyMu  sync.Mutex // one copies; taken before mapsMu and fs.mu
+	hidden  map[string]bool
+	dropped bool // nobody can use it any more
 
 	pages   *shmem.Pages      // of a regular file
 	text    string            // of a symbolic link
@@ -39,12 +50,16 @@ type entry struct {
 	inode *inode
 	seq   int64 // where readdir finds it: never given again
 	gone  bool
+	refs  int  // holds
+	clean bool // a lower name without a change: kept only while held
+	low   bool // the lower directory has the name as well, and it is this file's
 }
 
 // The first places of a directory are its own and its parent's.
 const firstSeq = 2
 
-// newInode makes a file that belongs to who. fs.mu is held, or fs is new.
+// newInode makes a file that belongs to who; the caller has charged it. fs.mu is
+// held, or fs is new.
 func (fs *FS) newInode(mode uint32, who vfs.Caller) *inode {
 	fs.last++
 	now := fs.now()
@@ -52,6 +67,9 @@ func (fs *FS) newInode(mode uint32, who vfs.Caller) *inode {
 	switch i.kind() {
 	case unix.S_IFREG:
 		i.pages = shmem.New(fs.mem)
+		if fs.lower != nil {
+			i.view = newView(i.pages)
+		}
 	case unix.S_IFDIR:
 		i.entries, i.next = make(map[string]*entry), firstSeq
 	}
@@ -60,8 +78,16 @@ func (fs *FS) newInode(mode uint32, who vfs.Caller) *inode {
 
 func (i *inode) kind() uint32 { return i.mode & unix.S_IFMT }
 
-// access says whether who may use i so: R_OK|W_OK|X_OK. fs.mu is held.
+// access says whether who may use i so: R_OK|W_OK|X_OK. Of a lower file that is as
+// it was, what mmsh's own user may read or run is the lower FS's to say. fs.mu is
+// held.
 func (i *inode) access(who vfs.Caller, want uint32) error {
+	if i.below != nil && !i.own && i.below.node != nil && who.UID != 0 && who.UID == i.fs.uid {
+		if err := i.below.node.Access(want &^ unix.W_OK); err != nil {
+			return err
+		}
+		want &= unix.W_OK
+	}
 	if who.UID == 0 { // CAP_DAC_OVERRIDE: all but running what nobody may run
 		if want&unix.X_OK != 0 && i.kind() != unix.S_IFDIR && i.mode&0o111 == 0 {
 			return fmt.Errorf("%w: mode %03o", unix.EACCES, i.mode&0o777)
@@ -99,6 +125,10 @@ func (i *inode) stat() unix.Stat_t {
 		Dev: i.fs.dev, Ino: i.num, Mode: i.mode, Nlink: uint64(i.nlink), Uid: i.uid, Gid: i.gid, Blksize: 4096,
 		Atim: timespec(i.atime), Mtim: timespec(i.mtime), Ctim: timespec(i.ctime),
 	}
+	if i.below != nil {
+		i.statBelow(&st)
+		return st
+	}
 	switch i.kind() {
 	case unix.S_IFREG:
 		size, resident := i.pages.Usage()
@@ -123,6 +153,7 @@ func (i *inode) changed() {
 // add gives i the name in dir. fs.mu is held.
 func (dir *inode) add(name string, i *inode) *entry {
 	e := &entry{inode: i}
+	i.kept++
 	dir.place(e, name)
 	return e
 }
@@ -134,25 +165,49 @@ func (dir *inode) place(e *entry, name string) {
 	dir.entries[name] = e
 	if e.inode.kind() == unix.S_IFDIR {
 		e.inode.self = e
-		dir.nlink++
+		dir.countDirs(+1)
 	}
 	dir.changed()
 }
 
-// displace takes e out of its directory, which keeps no trace of it.
+// displace takes e, which is pinned, out of its directory, which keeps no trace of
+// it but that a lower file is not to be seen.
 func (e *entry) displace() {
 	delete(e.dir.entries, e.name)
+	if e.low {
+		e.dir.hide(e.name)
+		e.low = false
+	}
 	if e.inode.kind() == unix.S_IFDIR {
-		e.dir.nlink--
+		e.dir.countDirs(-1)
 	}
 	e.dir.changed()
 }
 
-// remove ends e for good: its file loses a name.
+// countDirs changes how many directories dir's links count. File systems that do
+// not count them have 1 for ever.
+func (dir *inode) countDirs(n int) {
+	if dir.nlink > 1 {
+		dir.nlink += uint32(n)
+	}
+}
+
+// hide makes sure that the lower directory's name is not seen any more.
+func (dir *inode) hide(name string) {
+	if dir.hidden == nil {
+		dir.hidden = make(map[string]bool)
+	}
+	dir.hidden[name] = true
+	dir.fs.used++ // who displaces has seen to it that it may
+}
+
+// remove ends e, which is pinned, for good: its file loses a name.
 func (e *entry) remove() {
 	e.displace()
 	e.gone = true
 	i := e.inode
+	i.fs.used--
+	i.kept--
 	if i.kind() == unix.S_IFDIR {
 		i.nlink = 0
 	} else {
@@ -162,27 +217,35 @@ func (e *entry) remove() {
 	i.dropIfUnused()
 }
 
-// put drops a reference.
-func (i *inode) put() {
-	i.fs.mu.Lock()
-	defer i.fs.mu.Unlock()
-	i.refs--
-	i.dropIfUnused()
-}
-
 func (i *inode) dropIfUnused() {
-	if i.refs == 0 && i.nlink == 0 && i.pages != nil {
+	if i.refs != 0 {
+		return
+	}
+	i.rest()
+	if i.forgettable() && i.fs.known[i.key] == i {
+		delete(i.fs.known, i.key)
+	}
+	if i.nlink != 0 && !i.fs.done || i.dropped {
+		return
+	}
+	i.dropped = true
+	if i.key == (lowKey{}) || i.own {
+		i.fs.used--
+	}
+	i.fs.used -= len(i.hidden)
+	if i.pages != nil {
 		i.pages.Drop()
 	}
 }
 
-// clear removes all that is below the directory.
+// clear drops all that is below the directory, for Close: files that are open or
+// mapped stay till then.
 func (i *inode) clear() {
 	for _, e := range i.entries {
 		if e.inode.kind() == unix.S_IFDIR {
 			e.inode.clear()
 		}
-		e.remove()
+		e.inode.dropIfUnused()
 	}
 }
 
@@ -194,11 +257,13 @@ func (e *entry) path() string {
 		}
 		return "/"
 	}
-	full := e.name
+	names := []string{e.name}
 	for dir := e.dir; dir.self != nil; dir = dir.self.dir {
-		full = dir.self.name + "/" + full
+		names = append(names, dir.self.name)
 	}
-	full = e.inode.fs.at + "/" + full
+	names = append(names, e.inode.fs.at)
+	slices.Reverse(names)
+	full := strings.Join(names, "/")
 	if e.gone {
 		full += " (deleted)"
 	}

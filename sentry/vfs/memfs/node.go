@@ -18,7 +18,7 @@ type node struct {
 
 // newNode returns a handle of e's file. fs.mu is held.
 func newNode(e *entry, who vfs.Caller) vfs.Node {
-	e.inode.refs++
+	e.hold()
 	if n := (node{e, who}); e.inode.kind() != unix.S_IFDIR {
 		return n
 	} else {
@@ -27,7 +27,13 @@ func newNode(e *entry, who vfs.Caller) vfs.Node {
 }
 
 func (n node) inode() *inode { return n.at.inode }
-func (n node) Close()        { n.inode().put() }
+
+// Close implements vfs.Node.
+func (n node) Close() {
+	_, unlock := n.lock()
+	defer unlock()
+	n.at.release()
+}
 
 // lock takes the file system's lock and returns the file and what gives the lock
 // back.
@@ -69,32 +75,74 @@ func (n node) Readlink() (string, error) {
 func (n node) Access(mode uint32) error {
 	i, unlock := n.lock()
 	defer unlock()
-	return i.access(n.who, mode)
+	if err := i.access(n.who, mode); err != nil {
+		return err
+	}
+	if mode &^= unix.W_OK; i.below != nil && mode != 0 {
+		low, err := i.reach()
+		if err != nil {
+			return err
+		}
+		if i.own { // only what is still the lower file's is
+			mode &= unix.R_OK
+		}
+		return low.Access(mode)
+	}
+	return nil
 }
 
 // Open implements vfs.Node, O_TRUNC included.
 func (n node) Open(flags int) (vfs.File, error) {
 	i, unlock := n.lock()
-	if i.kind() == unix.S_IFLNK {
-		unlock()
-		return nil, unix.ELOOP
+	err := n.mayOpen(i, flags)
+	unlock()
+	if err != nil {
+		return nil, err
 	}
-	if err := n.mayOpen(i, flags); err != nil {
-		unlock()
+	if k := i.kind(); k != unix.S_IFREG && k != unix.S_IFDIR {
+		return n.openOther(i, flags)
+	}
+	writes := flags&unix.O_ACCMODE != unix.O_RDONLY || flags&unix.O_TRUNC != 0
+	if writes && i.kind() == unix.S_IFREG {
+		if err := n.at.copyUp(flags&unix.O_TRUNC != 0); err != nil {
+			return nil, err
+		}
+	}
+	i.fs.mu.Lock()
+	if err = i.openBelow(); err != nil {
+		i.fs.mu.Unlock()
 		return nil, err
 	}
 	f := newFile(n.at, flags)
-	unlock()
-	if flags&unix.O_TRUNC != 0 && i.kind() == unix.S_IFREG {
+	i.fs.mu.Unlock()
+	if i.kind() == unix.S_IFDIR {
+		return &openDir{f}, nil
+	}
+	if flags&unix.O_TRUNC != 0 {
 		if err := f.Truncate(0); err != nil {
 			_ = f.Release() // the error that matters is the first
 			return nil, err
 		}
 	}
-	if i.kind() == unix.S_IFDIR {
-		return &openDir{f}, nil
-	}
 	return f, nil
+}
+
+// openOther opens what is no file and no directory: a symbolic link is ELOOP, and
+// devices, pipes and sockets are the lower file system's affair.
+func (n node) openOther(i *inode, flags int) (vfs.File, error) {
+	if i.kind() == unix.S_IFLNK {
+		return nil, unix.ELOOP
+	}
+	i.fs.mu.Lock()
+	defer i.fs.mu.Unlock()
+	if i.below == nil {
+		return nil, unix.ENXIO
+	}
+	low, err := i.reach()
+	if err != nil {
+		return nil, err
+	}
+	return low.Open(flags)
 }
 
 // mayOpen checks what flags ask for.
@@ -125,6 +173,9 @@ func (n node) Chmod(mode uint32) error {
 	if n.who.UID != 0 && !inGroup(n.who, i.gid) {
 		mode &^= unix.S_ISGID
 	}
+	if err := n.at.own(); err != nil {
+		return err
+	}
 	i.mode = i.mode&unix.S_IFMT | mode
 	i.ctime = i.fs.now()
 	return nil
@@ -139,6 +190,9 @@ func (n node) Chown(uid, gid int32) error {
 		if uid != -1 && (!mine || uint32(uid) != i.uid) || gid != -1 && (!mine || uint32(gid) != i.gid && !inGroup(n.who, uint32(gid))) {
 			return fmt.Errorf("%w: only root gives files away", unix.EPERM)
 		}
+	}
+	if err := n.at.own(); err != nil {
+		return err
 	}
 	if uid != -1 {
 		i.uid = uint32(uid)
@@ -175,6 +229,9 @@ func (n node) Utimes(times [2]unix.Timespec) error {
 		if err := i.access(n.who, unix.W_OK); err != nil {
 			return err
 		}
+	}
+	if err := n.at.own(); err != nil {
+		return err
 	}
 	now := i.fs.now()
 	for k, at := range []*time.Time{&i.atime, &i.mtime} {
