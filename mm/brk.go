@@ -62,10 +62,11 @@ func (mm *MemoryManager) Brk(by *Actor, addr memmap.Addr) (memmap.Addr, error) {
 		}
 	case end < oldEnd:
 		gone := memmap.AddrRange{Start: end, End: oldEnd}
-		if !mm.vmas.Overlaps(gone) {
+		first, ok := mm.vmas.LowerBound(gone.Start)
+		if !ok || first.Start >= gone.End {
 			return now, memmap.Refuse(op, unix.EINVAL, "nothing is mapped in %v, which the heap would lose", gone)
 		}
-		if err := mm.mayUnmap(op, gone); err != nil {
+		if err := mm.mayUnmap(op, first, gone); err != nil {
 			return now, err
 		}
 		err = mm.unmapRange(c, gone)

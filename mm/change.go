@@ -24,9 +24,19 @@ type change struct {
 
 	toFill []memmap.AddrRange // locked memory that became writable
 
-	heap  bool             // the mapping that is made is the heap's
-	fault *fault           // the guest's access that this answers, or nil
-	made  memmap.AddrRange // what came in around the first page asked for
+	heap    bool             // the mapping that is made is the heap's
+	byGuest bool             // it answers fault, an access of the guest
+	fault   fault            // see byGuest
+	made    memmap.AddrRange // what came in around the first page asked for
+}
+
+// scratch is where the lists of the change under way begin, which most outgrow
+// never. activeMu guards it.
+type scratch struct {
+	stale [fewOps]memmap.AddrRange
+	ops   [fewOps]platform.MapOp
+	all   [2 * fewOps]platform.MapOp // unmaps, then ops
+	freed [fewOps]freedRun
 }
 
 type freedRun struct {
@@ -58,6 +68,9 @@ func (c *change) spoil(ar memmap.AddrRange) {
 		c.stale[n-1].End = ar.End
 		return
 	}
+	if c.stale == nil {
+		c.stale = c.mm.scratch.stale[:0]
+	}
 	c.stale = append(c.stale, ar)
 }
 
@@ -71,6 +84,9 @@ func (c *change) release(file memmap.File, fr memmap.FileRange) {
 			last.Start = fr.Start
 			return
 		}
+	}
+	if c.freed == nil {
+		c.freed = c.mm.scratch.freed[:0]
 	}
 	c.freed = append(c.freed, freedRun{file, fr})
 }
@@ -94,7 +110,7 @@ func (c *change) hostOps() []platform.MapOp {
 	if len(c.stale) == 0 {
 		return c.ops
 	}
-	ops := make([]platform.MapOp, 0, len(c.stale)+len(c.ops))
+	ops := c.mm.scratch.all[:0]
 	for _, ar := range c.stale {
 		if !coveredBy(ar, c.ops) {
 			ops = append(ops, platform.MapOp{AR: ar})

@@ -35,8 +35,7 @@ func (mm *MemoryManager) HandleUserFault(by *Actor, addr memmap.Addr, at memmap.
 // userFault is HandleUserFault, and without always also the touch of a page that
 // may be there: then nothing is done and NoCause returned.
 func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.AccessType, always bool) (memmap.Cause, error) {
-	f := fault{addr: addr, at: at}
-	c := change{mm: mm, by: by, fault: &f}
+	c := change{mm: mm, by: by, byGuest: true, fault: fault{addr: addr, at: at}}
 	mm.mappingMu.RLock()
 	seg, ok := mm.vmas.Find(addr)
 	if !ok && mm.mayGrow(addr) {
@@ -44,7 +43,7 @@ func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.Access
 		if err := mm.growStack(by, addr, false); err != nil {
 			return mm.refused(&c, err)
 		}
-		f.grew = true
+		c.fault.grew = true
 		mm.mappingMu.RLock()
 		seg, ok = mm.vmas.Find(addr)
 	}
@@ -62,7 +61,7 @@ func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.Access
 		_ = c.flush() // nothing to map: the refusal is what counts
 		return mm.refusedLocked(&c, err)
 	}
-	if f.cause == memmap.NoCause {
+	if c.fault.cause == memmap.NoCause {
 		if !always {
 			return memmap.NoCause, nil
 		}
@@ -70,7 +69,7 @@ func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.Access
 		c.made = mm.reach(page)
 	}
 	mm.mapIn(&c, seg, page, c.made)
-	return f.cause, c.flush()
+	return c.fault.cause, c.flush()
 }
 
 // checkAccess asks the vma, then guard regions, then the traps.
@@ -178,13 +177,13 @@ func causeOf(err error) memmap.Cause {
 // guest's fault only the page it asked for does; what comes in around it shares
 // the event. It returns the event's number.
 func (mm *MemoryManager) brought(c *change, cause memmap.Cause, ar memmap.AddrRange) uint64 {
-	f := c.fault
-	if f == nil {
+	if !c.byGuest {
 		n := ar.Length() / memmap.PageSize
 		mm.faults.Causes[cause] += n
 		mm.faults.MinorFaults += n
 		return mm.note(c, Event{Kind: EventFault, Cause: cause, Range: ar, Addr: ar.Start})
 	}
+	f := &c.fault
 	c.made = hull(c.made, ar)
 	if f.cause != memmap.NoCause {
 		return f.event

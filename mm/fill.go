@@ -22,7 +22,7 @@ func (mm *MemoryManager) bringIn(c *change, seg vmaSeg, ar memmap.AddrRange, at 
 		var err error
 		switch {
 		case !ok || p.Start > pos:
-			pos, err = mm.fillHole(c, seg, rest, at)
+			pos, err = mm.fillHole(c, seg, mm.holeBefore(p, seg, pos), rest, at)
 			if pos > rest.Start && at.Write && seg.Value.private && !seg.Value.anonymous() {
 				pos, err = rest.Start, nil // what was found in the file is now to be copied
 			}
@@ -46,32 +46,41 @@ func (mm *MemoryManager) mustOwn(p *pma, at memmap.AccessType) bool {
 	return at.Write && mm.needCOW(p) || at.Execute && p.kind == zero
 }
 
-// fillHole makes pmas from rest.Start on, where there is none, and returns how far.
-func (mm *MemoryManager) fillHole(c *change, seg vmaSeg, rest memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
-	hole := mm.holeIn(seg, rest.Start)
-	required := rest.Intersect(hole)
+// fillHole makes pmas from rest.Start on, which lies in h, and returns how far.
+func (mm *MemoryManager) fillHole(c *change, seg vmaSeg, h hole, rest memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	required := rest.Intersect(h.AddrRange)
 	if !seg.Value.anonymous() {
-		optional := mm.reach(required).Intersect(hole)
+		optional := mm.reach(required).Intersect(h.AddrRange)
 		return mm.translate(c, seg, required, optional, at)
 	}
-	window := mm.windowFor(required).Intersect(hole)
+	window := mm.windowFor(required).Intersect(h.AddrRange)
 	if !at.Write && !at.Execute {
 		mm.insertZero(c, seg, window)
 		return window.End, nil
 	}
-	return mm.allocate(c, seg, required, window)
+	return mm.allocate(c, seg, h, required, window)
 }
 
-// holeIn returns the stretch of seg around addr that has no pmas.
-func (mm *MemoryManager) holeIn(seg vmaSeg, addr memmap.Addr) memmap.AddrRange {
-	hole := seg.Range
-	if prev, ok := mm.pmas.UpperBound(addr); ok {
-		hole.Start = max(hole.Start, prev.End)
+// hole is a stretch of a vma that has no pmas, and the pmas before and behind it,
+// which are empty if there are none.
+type hole struct {
+	memmap.AddrRange
+	prev, next pmaSeg
+}
+
+// holeBefore returns the hole of seg around addr. next is the first pma behind addr,
+// empty if there is none.
+func (mm *MemoryManager) holeBefore(next pmaSeg, seg vmaSeg, addr memmap.Addr) hole {
+	h := hole{AddrRange: seg.Range, next: next}
+	var ok bool
+	if h.prev, ok = mm.pmas.UpperBound(addr); ok {
+		h.Start = max(h.Start, h.prev.End)
 	}
-	if next, ok := mm.pmas.LowerBound(addr); ok {
-		hole.End = min(hole.End, next.Start)
+	if !next.IsEmpty() {
+		h.End = min(h.End, next.Start)
 	}
-	return mm.holeBetweenGuards(hole, addr)
+	h.AddrRange = mm.holeBetweenGuards(h.AddrRange, addr)
+	return h
 }
 
 func (mm *MemoryManager) insertZero(c *change, seg vmaSeg, ar memmap.AddrRange) {
@@ -81,13 +90,13 @@ func (mm *MemoryManager) insertZero(c *change, seg vmaSeg, ar memmap.AddrRange) 
 	mm.insertPMA(ar, p)
 }
 
-// allocate puts fresh pages at window, or if there is not so much memory at required,
-// or at its first page alone.
-func (mm *MemoryManager) allocate(c *change, seg vmaSeg, required, window memmap.AddrRange) (memmap.Addr, error) {
+// allocate puts fresh pages at window, a part of h, or if there is not so much memory
+// at required, or at its first page alone.
+func (mm *MemoryManager) allocate(c *change, seg vmaSeg, h hole, required, window memmap.AddrRange) (memmap.Addr, error) {
 	var err error
 	for _, ar := range [...]memmap.AddrRange{window, required, required.Start.Page()} {
 		var fr memmap.FileRange
-		if fr, err = mm.mem.Allocate(ar.Length(), pgalloc.Anonymous, mm.near(ar)); err != nil {
+		if fr, err = mm.mem.Allocate(ar.Length(), pgalloc.Anonymous, continuing(ar, h.prev, h.next)); err != nil {
 			continue
 		}
 		p := mm.ownPMA(fr, &seg.Value)

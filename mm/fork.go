@@ -92,7 +92,7 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 		child.forgetNotCopied(c)
 	}
 	if err != nil {
-		child.takeVMAs(c, memmap.AddrRange{Start: told.End, End: mm.layout.Max})
+		child.takeVMAs(c, memmap.AddrRange{Start: told.End, End: mm.layout.Max}, nil)
 	}
 	return err
 }
@@ -107,7 +107,7 @@ func (mm *MemoryManager) forgetNotCopied(c *change) {
 		}
 	}
 	for _, ar := range dontFork {
-		mm.takeVMAs(c, ar)
+		mm.takeVMAs(c, ar, nil)
 	}
 	if mm.lockedAS > 0 {
 		mm.updateVMAs(mm.All(), func(v *vma) { v.mlock = memmap.MLockNone })

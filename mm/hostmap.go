@@ -40,7 +40,7 @@ func (mm *MemoryManager) touching(page, ar memmap.AddrRange) memmap.AddrRange {
 // mapPMAs appends to c what the host may map of the pmas in ar.
 func (mm *MemoryManager) mapPMAs(c *change, ar memmap.AddrRange, populate bool) {
 	if c.ops == nil {
-		c.ops = mm.opsBuf[:0]
+		c.ops = mm.scratch.ops[:0]
 	}
 	for p := range mm.pmas.In(ar) {
 		rights := mm.grants(&p.Value, false)

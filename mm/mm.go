@@ -82,7 +82,7 @@ type MemoryManager struct {
 	maxRSS   uint64
 	faults   Stats // only its counters
 	auto     sequence
-	opsBuf   [fewOps]platform.MapOp // of the change under way
+	scratch  scratch
 	// captured holds what a child under construction may not miss: Mappables
 	// know it already, but its pmas are still being copied. nil outside Fork.
 	captured *[]invalidation

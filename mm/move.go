@@ -52,9 +52,10 @@ func mappedOffset(v *vma, seg vmaSeg, addr memmap.Addr) memmap.MappableOffset {
 // what is left behind.
 func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *remap) error {
 	v.origin = c.origin(mm.noteRemap(c, r, dst.Start))
-	var left []vmaSeg
+	var few [1]vmaSeg
+	left := few[:0]
 	if !r.DontUnmap && !old.IsEmpty() {
-		left = mm.takeVMAs(c, old)
+		left = mm.takeVMAs(c, old, left)
 	}
 	moved := mm.insertVMA(dst, v)
 	var err error

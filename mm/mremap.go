@@ -145,13 +145,7 @@ func (mm *MemoryManager) shrinkOld(c *change, r *remap) error {
 	if err != nil {
 		return err
 	}
-	if err := mm.mayUnmap("mremap", tail); err != nil {
-		return err
-	}
-	if !mm.vmas.Overlaps(tail) {
-		return nil
-	}
-	return mm.unmapRange(c, tail)
+	return mm.unmapIfMapped(c, "mremap", tail)
 }
 
 // checkExpand is Linux's check_prep_vma for what makes a new mapping or a larger one.

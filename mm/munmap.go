@@ -26,30 +26,36 @@ func (mm *MemoryManager) MUnmap(by *Actor, addr memmap.Addr, length uint64) erro
 	defer c.end()
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
-	if err := mm.mayUnmap(op, ar); err != nil {
-		return err
-	}
-	if !mm.vmas.Overlaps(ar) {
+	return mm.unmapIfMapped(c, op, ar)
+}
+
+// unmapIfMapped is unmapRange of a range that may be empty, if all of it may go.
+func (mm *MemoryManager) unmapIfMapped(c *change, op string, ar memmap.AddrRange) error {
+	first, ok := mm.vmas.LowerBound(ar.Start)
+	if !ok || first.Start >= ar.End {
 		return nil
+	}
+	if err := mm.mayUnmap(op, first, ar); err != nil {
+		return err
 	}
 	return mm.unmapRange(c, ar)
 }
 
-// mayUnmap refuses what may not be unmapped: a hole that vm.max_map_count forbids,
-// sealed mappings.
-func (mm *MemoryManager) mayUnmap(op string, ar memmap.AddrRange) error {
-	if err := mm.mayPunch(op, ar); err != nil {
-		return err
+// mayUnmap refuses what may not be unmapped: a hole in the middle of a vma where
+// vm.max_map_count forbids one more, sealed mappings. first is ar's first vma.
+func (mm *MemoryManager) mayUnmap(op string, first vmaSeg, ar memmap.AddrRange) error {
+	if first.CanSplitAt(ar.Start) && first.CanSplitAt(ar.End) {
+		if err := mm.mayCount(op, 1); err != nil {
+			return err
+		}
 	}
-	return mm.unsealed(op, ar)
-}
-
-// mayPunch refuses a hole in the middle of a vma where one more may not be.
-func (mm *MemoryManager) mayPunch(op string, ar memmap.AddrRange) error {
-	if seg, ok := mm.vmas.Find(ar.Start); ok && seg.CanSplitAt(ar.Start) && seg.CanSplitAt(ar.End) {
-		return mm.mayCount(op, 1)
+	if first.Value.sealed() {
+		return sealedRefused(op, first)
 	}
-	return nil
+	if first.End >= ar.End {
+		return nil
+	}
+	return mm.unsealed(op, memmap.AddrRange{Start: first.End, End: ar.End})
 }
 
 // unmapRange removes all that is mapped in ar, pages first, and appends the event.

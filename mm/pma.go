@@ -156,10 +156,18 @@ func everything(pma) bool { return true }
 // near returns where in the MemoryFile pages for ar should end, so that they
 // continue a neighbour's; 0 if no neighbour has private memory.
 func (mm *MemoryManager) near(ar memmap.AddrRange) memmap.FileOffset {
-	if prev, ok := mm.pmas.Find(ar.Start - 1); ok && prev.Value.kind == owned {
+	prev, _ := mm.pmas.Find(ar.Start - 1)
+	next, _ := mm.pmas.Find(ar.End)
+	return continuing(ar, prev, next)
+}
+
+// continuing is near for who knows the pmas before and behind ar, whether they touch
+// it or not; they are empty if there are none.
+func continuing(ar memmap.AddrRange, prev, next pmaSeg) memmap.FileOffset {
+	if prev.End >= ar.Start && prev.Value.kind == owned {
 		return prev.Value.off + memmap.FileOffset(prev.Length()+ar.Length())
 	}
-	if next, ok := mm.pmas.Find(ar.End); ok && next.Value.kind == owned {
+	if next.Start <= ar.End && next.Value.kind == owned {
 		return next.Value.off
 	}
 	return 0

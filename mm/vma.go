@@ -120,13 +120,13 @@ func (mm *MemoryManager) insertVMA(ar memmap.AddrRange, v vma) vmaSeg {
 	return seg
 }
 
-// takeVMAs removes what is mapped in ar and returns it, clipped to ar. Mappables
-// are not told. The identities' references are the caller's to see to: c drops
+// takeVMAs removes what is mapped in ar and returns it, clipped to ar, appended to
+// into. Mappables are not told. The identities' references are the caller's to see to: c drops
 // those that are no longer used.
 //
 // Preconditions: mm.mappingMu is held for writing; no pma is left in ar.
-func (mm *MemoryManager) takeVMAs(c *change, ar memmap.AddrRange) []vmaSeg {
-	cut := mm.vmas.Cut(ar, nil)
+func (mm *MemoryManager) takeVMAs(c *change, ar memmap.AddrRange, into []vmaSeg) []vmaSeg {
+	cut := mm.vmas.Cut(ar, into)
 	for i := range cut {
 		mm.gaps.Free(cut[i].Range)
 		if mm.account(&cut[i].Value, cut[i].Length(), -1) {
@@ -139,14 +139,15 @@ func (mm *MemoryManager) takeVMAs(c *change, ar memmap.AddrRange) []vmaSeg {
 // cutVMAs removes what is mapped in ar and tells the Mappables.
 //
 // Preconditions: as for takeVMAs, and the host has no mappings in ar.
-func (mm *MemoryManager) cutVMAs(c *change, ar memmap.AddrRange) []vmaSeg {
-	cut := mm.takeVMAs(c, ar)
-	for _, seg := range cut {
-		if v := seg.Value; v.mappable != nil {
+func (mm *MemoryManager) cutVMAs(c *change, ar memmap.AddrRange) {
+	var few [2]vmaSeg
+	cut := mm.takeVMAs(c, ar, few[:0])
+	for i := range cut {
+		seg := &cut[i]
+		if v := &seg.Value; v.mappable != nil {
 			v.mappable.RemoveMapping(mm, seg.Range, v.off, v.canWriteMappable())
 		}
 	}
-	return cut
 }
 
 // account adds n bytes of v to all sums over vmas (sign 1), or takes them off
