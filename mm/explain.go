@@ -161,6 +161,12 @@ func (mm *MemoryManager) explainMissing(e *Explanation, seg vmaSeg) {
 			})
 			return
 		}
+		if err := checkRead(v.mappable, offsetOf(seg, e.Addr)); err != nil {
+			e.fail(memmap.IOError, unix.SIGBUS, busAdrErr, Rule{
+				Text: fmt.Sprintf("the file's page at offset %#x can be read: %v", uint64(offsetOf(seg, e.Addr.RoundDown())), err),
+			})
+			return
+		}
 		if v.private && e.At.Write {
 			e.pass(0, "no page is there: the file's is found and copied")
 			e.Cause = memmap.COWCopy
@@ -185,6 +191,16 @@ func endOf(m memmap.Mappable) (memmap.MappableOffset, bool) {
 		return f.MappableEnd(), true
 	}
 	return 0, false
+}
+
+// checkRead says why m could not bring a page in, if it knows without doing it.
+func checkRead(m memmap.Mappable, off memmap.MappableOffset) error {
+	if f, ok := m.(interface {
+		CheckRead(memmap.MappableOffset) error
+	}); ok {
+		return f.CheckRead(off)
+	}
+	return nil
 }
 
 // explainPage explains an access to a page that is there.

@@ -98,6 +98,38 @@ func (mm *MemoryManager) VMAs(ar memmap.AddrRange) []VMAInfo {
 	return infos
 }
 
+// Mapped is what a vma maps that is not private anonymous memory.
+type Mapped struct {
+	AR       memmap.AddrRange
+	Offset   memmap.MappableOffset // of AR.Start
+	Mappable memmap.Mappable       // without a reference
+	Name     string
+	Device   uint64
+	Inode    uint64
+}
+
+// Range returns the offsets that ar, a part of m.AR, maps.
+func (m Mapped) Range(ar memmap.AddrRange) memmap.MappableRange {
+	start := m.Offset + memmap.MappableOffset(ar.Start-m.AR.Start)
+	return memmap.MappableRange{Start: start, End: start + memmap.MappableOffset(ar.Length())}
+}
+
+// MappedIn returns what the vmas map that overlap ar, whole, in order. Its
+// Mappables may be asked by who holds no lock of a memory manager.
+func (mm *MemoryManager) MappedIn(ar memmap.AddrRange) []Mapped {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	var all []Mapped
+	for seg := range mm.vmas.In(ar) {
+		if seg.Value.mappable == nil {
+			continue
+		}
+		info := mm.identify(seg)
+		all = append(all, Mapped{AR: info.AR, Offset: info.Offset, Mappable: seg.Value.mappable, Name: info.Name, Device: info.Device, Inode: info.Inode})
+	}
+	return all
+}
+
 // FindVMA returns the vma that contains addr.
 func (mm *MemoryManager) FindVMA(addr memmap.Addr) (VMAInfo, bool) {
 	mm.mappingMu.RLock()

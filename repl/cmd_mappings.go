@@ -381,12 +381,19 @@ func (s *Session) pageLetters(t target, ar memmap.AddrRange) (string, error) {
 	if n := ar.Length() / memmap.PageSize; n > maxPages {
 		return "", fmt.Errorf("%d pages are too many to show; at most %d", n, maxPages)
 	}
+	parts, err := s.d.CachedIn(t.pid, ar)
+	if err != nil {
+		return "", err
+	}
 	letters := make([]byte, 0, ar.Length()/memmap.PageSize)
 	for _, page := range m.Pages(ar) {
 		if page == mm.PageUnmapped {
 			page = '-'
 		}
 		letters = append(letters, byte(page))
+	}
+	for _, part := range parts {
+		markDirty(letters, ar.Start, part)
 	}
 	for _, v := range m.VMAs(ar) {
 		mark := markOf(v)
@@ -396,6 +403,23 @@ func (s *Session) pageLetters(t target, ar memmap.AddrRange) (string, error) {
 		}
 	}
 	return string(letters), nil
+}
+
+// markDirty makes d of the letters f of pages of part that are dirty in the cache,
+// whoever has written them. letters begin with the page at start.
+func markDirty(letters []byte, start memmap.Addr, part debugger.CachedPart) {
+	if part.Backed == nil {
+		return
+	}
+	for _, r := range part.Pages.Runs() {
+		mr := r.Pages.Intersect(part.Range)
+		for off := mr.Start; r.Dirty && off < mr.End; off += memmap.PageSize {
+			at := part.At + memmap.Addr(off-part.Range.Start)
+			if l := &letters[(at-start)/memmap.PageSize]; *l == byte(mm.PageFile) {
+				*l = byte(mm.PageFileDirty)
+			}
+		}
+	}
 }
 
 func markOf(v mm.VMAInfo) byte {
@@ -474,6 +498,7 @@ func (s *Session) walk(at place) (view.Walk, error) {
 	if w.VMA != nil && !w.VMA.Anonymous {
 		off := view.Addr(w.FileOffset)
 		v.FileOffset = &off
+		v.Cache = s.walkCache(at)
 	}
 	if w.PMA != nil {
 		pma := s.viewPMA(*w.PMA)

@@ -34,6 +34,8 @@ const (
 	hintExpect
 	hintSetting
 	hintSyscall
+	hintCached
+	hintOpenFlag
 )
 
 // words are the completions of hints that need no process.
@@ -45,10 +47,11 @@ var hintWords = map[hint][]string{
 	hintAdvice:    {"dontneed", "populate_read", "populate_write", "willneed", "normal", "free"},
 	hintFilter: append(slices.Clone(lang.EventKinds), "in", "pid", "by", "perms", "since", "until", "if", "zero-map", "zero-fill", "file-map",
 		"cow-copy", "cow-reuse", "upgrade", "stack-grow", "refault", "no-mapping", "permission", "guard", "beyond-eof", "limit", "io-error"),
-	hintStats:   {"by", "reset", "cause", "vma", "function", "pid", "syscall"},
-	hintCOW:     {"break", "owners"},
-	hintExpect:  {"not", "vma", "pma", "fault", "same-frame", "mem", "file", "pages", "rss", "stop", "signal", "exit", "output", "count", "event", "error"},
-	hintSetting: {"fault-window", "check"},
+	hintStats:    {"by", "reset", "cause", "vma", "function", "pid", "syscall"},
+	hintCOW:      {"break", "owners"},
+	hintExpect:   {"not", "vma", "pma", "fault", "same-frame", "mem", "file", "pages", "rss", "stop", "signal", "exit", "output", "count", "event", "error"},
+	hintOpenFlag: {"r", "w", "rw", "create", "excl", "trunc", "append", "cloexec", "path", "tmpfile"},
+	hintSetting:  {"fault-window", "check"},
 }
 
 // Complete returns what may stand in place of the word that ends at byte pos of text.
@@ -101,6 +104,9 @@ func (s *Session) commandNames(prefix string) []line.Suggestion {
 }
 
 func (s *Session) suggest(h hint, entry *Command, last string) []line.Suggestion {
+	if h == hintCached {
+		return append(s.cachedNames(last), s.pathsOrRanges(entry, last)...)
+	}
 	if h == hintFile || strings.HasPrefix(last, "/") || strings.HasPrefix(last, "./") {
 		return files(last)
 	}
@@ -143,6 +149,26 @@ func (s *Session) pids() []string {
 		}
 	}
 	return pids
+}
+
+// cachedNames completes the names of files whose pages are in memory.
+func (s *Session) cachedNames(last string) []line.Suggestion {
+	var names []string
+	for _, f := range s.d.CachedFiles() {
+		names = append(names, nameOf(f))
+	}
+	return pickPrefix(names, last, "cached file")
+}
+
+// pathsOrRanges completes what else a FILE can be: a path, for evict a range.
+func (s *Session) pathsOrRanges(entry *Command, last string) []line.Suggestion {
+	switch {
+	case strings.HasPrefix(last, "/"):
+		return files(last)
+	case strings.Contains(entry.Synopsis, "RANGE"):
+		return s.addresses(last)
+	}
+	return nil
 }
 
 func (s *Session) syscallNames() []string {

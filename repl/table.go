@@ -35,7 +35,7 @@ type Example struct {
 
 // Groups are the groups of commands in the order of the help.
 var Groups = []string{"run", "processes", "see mappings", "see memory", "change mappings", "change memory",
-	"faults and COW", "history", "check", "scripting", "shell"}
+	"faults and COW", "files", "history", "check", "scripting", "shell"}
 
 // table is the commands and their names.
 type table struct {
@@ -47,7 +47,7 @@ func newTable() *table {
 	t := &table{byName: map[string]*Command{}}
 	for _, group := range [][]*Command{
 		runCommands(), processCommands(), mappingViews(), usageViews(), memoryViews(), mappingChanges(), lockCommands(),
-		memoryChanges(), faultCommands(), pageCommands(), historyCommands(), checkCommands(), scriptCommands(), shellCommands(),
+		memoryChanges(), faultCommands(), pageCommands(), fileCommands(), historyCommands(), checkCommands(), scriptCommands(), shellCommands(),
 	} {
 		for _, c := range group {
 			t.add(c)

@@ -35,11 +35,28 @@ func (f *File) evictMapped(want uint64) uint64 {
 	if f.w != nil {
 		return f.evictWritable(want)
 	}
-	segs := f.cut(f.firstPages(want))
+	return f.evictClean(f.firstPages(want))
+}
+
+// evictClean drops the pages of mr of a file that is only read. mapsMu is held.
+func (f *File) evictClean(mr memmap.MappableRange) uint64 {
+	segs := f.cut(mr)
 	for _, seg := range segs {
 		f.maps.Invalidate(seg.Range, false)
 	}
 	return f.free(segs)
+}
+
+// EvictRange gives back the cached pages of mr, those that are dirty once they are
+// written back, and returns how many bytes that were. Mapped pages are taken from
+// their memory managers: no lock of one may be held.
+func (f *File) EvictRange(mr memmap.MappableRange) uint64 {
+	f.mapsMu.Lock()
+	defer f.mapsMu.Unlock()
+	if f.w != nil {
+		return f.evictRange(mr)
+	}
+	return f.evictClean(mr)
 }
 
 // firstPages returns the range that holds the first want bytes that are cached.

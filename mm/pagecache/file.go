@@ -33,6 +33,7 @@ type File struct {
 
 	named    atomic.Pointer[string] // by the first Handle
 	failures failures               // of writeback
+	reads    atomic.Uint64          // of the Backing, to fill pages
 
 	attrMu sync.Mutex // attributes; see writable
 

@@ -46,6 +46,7 @@ func (f *File) fillGaps(required, ahead memmap.MappableRange) error {
 
 // fillGap reads gap, of which nothing is cached.
 func (f *File) fillGap(gap memmap.MappableRange) error {
+	f.reads.Add(1)
 	r := &filler{backing: f.backing, off: uint64(gap.Start), limit: f.readLimit()}
 	fr, err := f.cache.mem.AllocateFill(gap.Length(), pgalloc.PageCache, r)
 	if !fr.IsEmpty() {

@@ -1,27 +1,23 @@
 package pagecache
 
-import "mmsh.dev/mmsh/memmap"
+import (
+	"errors"
+	"io"
 
-// Run is cached pages of a file that are alike and lie next to each other in the
-// MemoryFile.
-type Run struct {
-	Pages memmap.MappableRange
-	In    memmap.FileRange // of the MemoryFile
-	Dirty bool
-	Keep  bool             // a mapping may be writing it: it stays dirty when written back
-	Maps  []memmap.Mapping // who maps it or a part of it
-}
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/memmap/safemem"
+)
 
-// Runs returns what is cached, in ascending order.
-func (f *File) Runs() []Run {
+// Runs implements memmap.Cached.
+func (f *File) Runs() []memmap.CachedRun {
 	f.mapsMu.Lock()
 	defer f.mapsMu.Unlock()
 	f.dataMu.RLock()
 	defer f.dataMu.RUnlock()
-	var runs []Run
+	var runs []memmap.CachedRun
 	for seg := range f.pages.All() {
 		add := func(mr memmap.MappableRange, dirty, keep bool) {
-			r := Run{Pages: mr, In: fileRange(seg, mr), Dirty: dirty, Keep: keep}
+			r := memmap.CachedRun{Pages: mr, In: fileRange(seg, mr), Dirty: dirty, Keep: keep}
 			f.maps.Each(mr, func(m memmap.Mapping) bool {
 				r.Maps = append(r.Maps, m)
 				return true
@@ -41,6 +37,31 @@ func (f *File) Runs() []Run {
 		}
 	}
 	return runs
+}
+
+// Length implements memmap.Cached: the size as users of f see it.
+func (f *File) Length() (uint64, error) {
+	f.dataMu.RLock()
+	defer f.dataMu.RUnlock()
+	return f.size()
+}
+
+// Reads returns how often pages were brought in from the Backing.
+func (f *File) Reads() uint64 { return f.reads.Load() }
+
+// CheckRead says why the page of off cannot be brought in; nil if it is there or
+// can be. Nothing is cached by it.
+func (f *File) CheckRead(off memmap.MappableOffset) error {
+	f.dataMu.RLock()
+	defer f.dataMu.RUnlock()
+	if _, ok := f.pages.Find(off); ok {
+		return nil
+	}
+	_, err := f.backing.ReadToBlocksAt(safemem.Of(make([]byte, 1)), uint64(off)&^(memmap.PageSize-1))
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // Dirty returns how many bytes of f's pages the Backing does not have yet.

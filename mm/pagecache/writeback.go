@@ -113,6 +113,16 @@ func (f *File) WriteOut() error {
 	return f.failures.record(w.out.Sync())
 }
 
+// WriteBack writes all dirty pages back and makes them clean: who maps them for
+// writing has to ask again. It returns how many bytes went. No lock of a memory
+// manager may be held.
+func (f *File) WriteBack() (uint64, error) {
+	f.mapsMu.Lock()
+	f.cursor = 0
+	f.mapsMu.Unlock()
+	return f.writeSome(math.MaxUint64)
+}
+
 // Sync writes out all files. It returns all failures; what failed stays dirty.
 func (c *Cache) Sync() error {
 	var errs []error

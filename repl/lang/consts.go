@@ -54,7 +54,10 @@ var constants = map[string]uint64{
 	"MFD_CLOEXEC": unix.MFD_CLOEXEC, "MFD_ALLOW_SEALING": unix.MFD_ALLOW_SEALING,
 	"O_RDONLY": unix.O_RDONLY, "O_WRONLY": unix.O_WRONLY, "O_RDWR": unix.O_RDWR,
 	"O_CREAT": unix.O_CREAT, "O_EXCL": unix.O_EXCL, "O_TRUNC": unix.O_TRUNC, "O_APPEND": unix.O_APPEND,
-	"O_CLOEXEC": unix.O_CLOEXEC, "AT_FDCWD": 1<<64 - 100,
+	"O_CLOEXEC": unix.O_CLOEXEC, "O_NONBLOCK": unix.O_NONBLOCK, "O_NOFOLLOW": unix.O_NOFOLLOW,
+	"O_DIRECTORY": unix.O_DIRECTORY, "O_PATH": unix.O_PATH, "O_TMPFILE": unix.O_TMPFILE,
+	"O_SYNC": unix.O_SYNC, "O_DSYNC": unix.O_DSYNC, "O_DIRECT": unix.O_DIRECT, "O_NOATIME": unix.O_NOATIME,
+	"AT_FDCWD": 1<<64 - 100,
 	"SEEK_SET": unix.SEEK_SET, "SEEK_CUR": unix.SEEK_CUR, "SEEK_END": unix.SEEK_END,
 }
 
@@ -83,6 +86,21 @@ func MapWord(s string) (flags uint64, ok bool) {
 		return flags, true
 	}
 	return joined(s, "MAP_")
+}
+
+// openWords are open's plain words.
+var openWords = map[string]uint64{
+	"r": unix.O_RDONLY, "w": unix.O_WRONLY, "rw": unix.O_RDWR, "create": unix.O_CREAT, "excl": unix.O_EXCL,
+	"trunc": unix.O_TRUNC, "append": unix.O_APPEND, "cloexec": unix.O_CLOEXEC, "path": unix.O_PATH, "tmpfile": unix.O_TMPFILE,
+}
+
+// OpenWord returns the O_* bits of one of open's plain words (r w rw create excl
+// trunc append cloexec path tmpfile) or of constants joined by |: O_RDWR|O_CREAT.
+func OpenWord(s string) (flags uint64, ok bool) {
+	if flags, ok = openWords[s]; ok {
+		return flags, true
+	}
+	return joined(s, "O_")
 }
 
 // joined returns the union of constants joined by |, all with one prefix.

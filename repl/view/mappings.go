@@ -228,7 +228,7 @@ type Pages struct {
 
 var legend = map[rune]string{
 	'W': "private, written", 'c': "waits for COW", 'z': "the zero page", 'f': "file page", 'd': "dirty file page",
-	's': "shared anonymous", '.': "never faulted", 'g': "guard", '!': "writable and executable", 'L': "locked", '-': "not mapped",
+	's': "shared memory", '.': "never faulted", 'g': "guard", '!': "writable and executable", 'L': "locked", '-': "not mapped",
 }
 
 // Text prints rows of 64 pages and the legend of the letters that occur.

@@ -10,11 +10,32 @@ type Walk struct {
 	Before     *VMA       `json:"before,omitempty"` // without a VMA: the neighbours of the hole
 	After      *VMA       `json:"after,omitempty"`
 	FileOffset *Addr      `json:"file_offset,omitempty"` // in what the mapping maps
+	Cache      *CacheStep `json:"cache,omitempty"`       // the file's page, whether it is mapped or not
 	PMA        *PMA       `json:"pma,omitempty"`
 	MemOffset  *Addr      `json:"memory_offset,omitempty"` // in the memory file or the host's file
 	Refs       uint32     `json:"refs,omitempty"`
 	Host       *HostEntry `json:"host,omitempty"`
 	HostError  string     `json:"host_error,omitempty"`
+}
+
+// CacheStep is a file's page as the cache has it.
+type CacheStep struct {
+	File   string     `json:"file"`
+	Offset Addr       `json:"offset"` // of the page
+	Found  string     `json:"found"`  // cached, hole, beyond-eof
+	Page   *CachedRun `json:"page,omitempty"`
+}
+
+// String says it in a line.
+func (v *CacheStep) String() string {
+	switch {
+	case v.Found == "beyond-eof":
+		return fmt.Sprintf("page %v lies beyond the file's end", v.Offset)
+	case v.Page == nil:
+		return fmt.Sprintf("page %v is not there yet: the next access brings it in", v.Offset)
+	}
+	return fmt.Sprintf("page %v, %s, memfile offset %v, %s, mapped by %s",
+		v.Offset, v.Page.state(), v.Page.Memory, plural(v.Page.Refs[0].Refs, "reference"), mappers(v.Page.Maps))
 }
 
 // HostEntry is a mapping of the stub as the host has it.
@@ -38,6 +59,9 @@ func (v Walk) Text(p *Printer) {
 	}
 	if v.FileOffset != nil {
 		step("file", "%s offset %v", v.VMA.Name, *v.FileOffset)
+	}
+	if v.Cache != nil {
+		step("cache", "%s", v.Cache)
 	}
 	v.textMemory(step)
 	switch {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
 )
 
 // FS is a file system that can be mounted in a Tree. Its paths are relative to
@@ -72,6 +74,22 @@ func (t *Tree) Mount(at string, fs FS) {
 	at = strings.TrimSuffix(path.Clean("/"+at), "/")
 	t.mounts = append(t.mounts, mount{at, fs})
 	slices.SortStableFunc(t.mounts, func(a, b mount) int { return len(b.at) - len(a.at) })
+}
+
+// Lister is an FS that holds the pages of its files itself, and knows which files
+// those are.
+type Lister interface {
+	// EachFile calls f for every regular file by a name that it has, without a lock held.
+	EachFile(f func(path string, m memmap.Mappable, st unix.Stat_t))
+}
+
+// EachFile calls f for every file of the file systems that list them.
+func (t *Tree) EachFile(f func(path string, m memmap.Mappable, st unix.Stat_t)) {
+	for _, m := range t.mounts {
+		if l, ok := m.fs.(Lister); ok {
+			l.EachFile(f)
+		}
+	}
 }
 
 // NewInode returns a number for a file that lies in no file system: a pipe's.
