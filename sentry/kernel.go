@@ -23,12 +23,16 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"mmsh.dev/mmsh/loader"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pagecache"
 	"mmsh.dev/mmsh/mm/pgalloc"
+	"mmsh.dev/mmsh/mm/shmem"
 	"mmsh.dev/mmsh/platform"
 	"mmsh.dev/mmsh/sentry/vfs"
+	"mmsh.dev/mmsh/sentry/vfs/memfs"
 )
 
 // Args are the six arguments of a system call.
@@ -97,6 +101,7 @@ type Kernel struct {
 	vdso    *loader.VDSO // nil if there is no Memory
 	rand    random
 	futexes futexTable
+	shmem   *memfs.FS // where memory without a name lies: memfds; nil if there is no Memory
 
 	reporting sync.Mutex // one Observer call at a time; see report.go
 	stops     chan *Report
@@ -135,6 +140,7 @@ func New(c Config) (*Kernel, error) {
 			return nil, fmt.Errorf("sentry: making the vdso: %w", err)
 		}
 		k.vdso = v
+		k.shmem = memfs.New(c.Memory, memfs.Options{Mode: unix.S_ISVTX | 0o777, Minor: shmem.Device, Now: k.clock.Now})
 	}
 	return k, nil
 }
@@ -185,6 +191,9 @@ func (k *Kernel) First() *Process {
 
 // Clock returns the guests' clock.
 func (k *Kernel) Clock() Clock { return k.clock }
+
+// Shmem returns the file system of memory without a name, which is mounted nowhere.
+func (k *Kernel) Shmem() *memfs.FS { return k.shmem }
 
 // Config returns what the kernel was made of.
 func (k *Kernel) Config() *Config { return &k.cfg }

@@ -27,7 +27,7 @@ func (p *Pages) ReadAt(b []byte, off uint64) (int, error) {
 	return len(b), nil
 }
 
-// WriteAt is pwrite64: ENOSPC with what could still be written, EFBIG.
+// WriteAt is pwrite64: ENOSPC and EPERM (a seal) with what could still be written, EFBIG.
 func (p *Pages) WriteAt(b []byte, off uint64) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -38,14 +38,20 @@ func (p *Pages) WriteAt(b []byte, off uint64) (int, error) {
 	b = b[:min(uint64(len(b)), MaxSize-off)]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	end := off + uint64(len(b))
-	filled, full := p.fill(around(off, end))
+	end, full := p.mayWrite(off, off+uint64(len(b)))
+	if end == off {
+		return 0, full
+	}
+	filled, err := p.fill(around(off, end))
+	if err != nil {
+		full = err
+	}
 	if uint64(filled) <= off {
 		return 0, full
 	}
 	end = min(end, uint64(filled))
 	b = b[:end-off]
-	err := p.each(b, off, func(memory safemem.Seq, part []byte) (uint64, error) {
+	err = p.each(b, off, func(memory safemem.Seq, part []byte) (uint64, error) {
 		return safemem.Copy(memory, safemem.Of(part))
 	})
 	if err != nil {
@@ -94,12 +100,16 @@ func (p *Pages) zero(off, end uint64) error {
 }
 
 // Resize is ftruncate. What lies beyond the new end goes, from mappings and from
-// the copies that private ones made as well; the rest of the last page is zero.
+// the copies that private ones made as well; the rest of the last page is zero. EPERM: a seal.
 func (p *Pages) Resize(size uint64) error {
 	p.mapsMu.Lock()
 	defer p.mapsMu.Unlock()
 	p.mu.Lock()
 	old := p.size
+	if err := p.mayResize(size); err != nil {
+		p.mu.Unlock()
+		return err
+	}
 	p.size = size
 	tail := min(old, uint64(around(0, size).End))
 	err := p.zero(size, max(tail, size))
@@ -114,11 +124,14 @@ func (p *Pages) Resize(size uint64) error {
 }
 
 // Discard is FALLOC_FL_PUNCH_HOLE for the n bytes at off: whole pages go, what is left
-// of others is zero.
+// of others is zero. EPERM: a seal.
 func (p *Pages) Discard(off, n uint64) error {
 	whole := memmap.MappableRange{Start: around(0, off).End, End: around(off+n, off+n).Start}
 	p.mu.Lock()
-	err := p.zero(off, min(off+n, uint64(whole.Start)))
+	err := p.sealed(sealWrites, "fallocate")
+	if err == nil {
+		err = p.zero(off, min(off+n, uint64(whole.Start)))
+	}
 	if err == nil && whole.End >= whole.Start {
 		err = p.zero(uint64(whole.End), off+n)
 	}
@@ -129,10 +142,16 @@ func (p *Pages) Discard(off, n uint64) error {
 	return p.Punch(whole)
 }
 
-// Reserve is fallocate's plain mode: pages for the n bytes at off, all or none.
+// Reserve is fallocate's plain mode: pages for the n bytes at off, all or none. EPERM:
+// a seal.
 func (p *Pages) Reserve(off, n uint64, keepSize bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if off+n > p.size { // also where the size stays
+		if err := p.sealed(unix.F_SEAL_GROW, "fallocate"); err != nil {
+			return err
+		}
+	}
 	mr := around(off, off+n)
 	holes := p.holes(mr)
 	if _, err := p.fill(mr); err != nil {

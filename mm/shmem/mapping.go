@@ -3,6 +3,8 @@ package shmem
 import (
 	"io"
 
+	"golang.org/x/sys/unix"
+
 	"mmsh.dev/mmsh/memmap"
 )
 
@@ -25,10 +27,13 @@ func (p *Pages) Cached(mr memmap.MappableRange, f func(memmap.MappableRange)) {
 	}
 }
 
-// AddMapping implements memmap.Mappable.
+// AddMapping implements memmap.Mappable: EPERM for one that may write what is sealed.
 func (p *Pages) AddMapping(ms memmap.MappingSpace, ar memmap.AddrRange, off memmap.MappableOffset, writable bool) error {
 	p.mapsMu.Lock()
 	defer p.mapsMu.Unlock()
+	if writable && p.Seals()&unix.F_SEAL_WRITE != 0 {
+		return memmap.Refuse("mmap", unix.EPERM, "the file is sealed against writing")
+	}
 	p.maps.AddMapping(ms, ar, off, writable)
 	return nil
 }
@@ -86,11 +91,15 @@ func (p *Pages) widened(required, optional memmap.MappableRange) memmap.Mappable
 }
 
 // Punch implements mm.Puncher: mr becomes a hole. Who touches a page meanwhile
-// finds a fresh one.
+// finds a fresh one. EPERM: a seal.
 func (p *Pages) Punch(mr memmap.MappableRange) error {
 	p.mapsMu.Lock()
 	defer p.mapsMu.Unlock()
 	p.mu.Lock()
+	if err := p.sealed(sealWrites, "punch"); err != nil {
+		p.mu.Unlock()
+		return err
+	}
 	cut := p.runs.Cut(mr, nil)
 	p.mu.Unlock()
 	p.maps.Invalidate(mr, false)

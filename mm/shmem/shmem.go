@@ -3,7 +3,7 @@
 // name and no permission.
 //
 // Read this file first, then mapping.go (what memory managers see of it) and io.go
-// (what descriptors do with it).
+// (what descriptors do with it), seal.go (what nobody may do any more).
 //
 // Lock order: Pages.mapsMu, memory managers' activeMu, Pages.mu, the MemoryFile's.
 package shmem
@@ -35,14 +35,15 @@ type Pages struct {
 	mapsMu sync.Mutex // taken before any memory manager's activeMu
 	maps   memmap.MappingSet
 
-	mu   sync.Mutex // taken below activeMu
-	size uint64     // bytes
-	runs segment.Set[memmap.MappableOffset, run]
+	mu    sync.Mutex // taken below activeMu
+	size  uint64     // bytes
+	seals uint32     // F_SEAL_*
+	runs  segment.Set[memmap.MappableOffset, run]
 }
 
 // New returns an empty file. Its pages are made one by one, as they are touched.
 func New(mem *pgalloc.MemoryFile) *Pages {
-	return &Pages{mem: mem, window: memmap.PageSize}
+	return &Pages{mem: mem, window: memmap.PageSize, seals: unix.F_SEAL_SEAL}
 }
 
 // run maps a stretch of offsets to one of the MemoryFile.

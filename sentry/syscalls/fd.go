@@ -144,6 +144,8 @@ func fcntlFile(d *vfs.Description, command int32, arg uint64) (uintptr, error) {
 		return 0, nil
 	case unix.F_GETOWN, unix.F_GETSIG:
 		return 0, nil // nobody is told of readiness
+	case unix.F_ADD_SEALS, unix.F_GET_SEALS:
+		return fcntlSeals(d, command, uint32(arg))
 	case unix.F_GETPIPE_SZ:
 		st, err := d.Stat()
 		if err != nil {

@@ -39,6 +39,16 @@ func NewDescription(f File, flags int, path string) *Description {
 	return d
 }
 
+// NewOpenFile is NewDescription of a file of fs, as open(2) would have made it.
+func NewOpenFile(fs FS, f File, flags int, path string) *Description {
+	if flags&unix.O_PATH == 0 {
+		flags |= largeFile
+	}
+	d := NewDescription(f, flags&^atOpen, path)
+	d.fs = fs
+	return d
+}
+
 // File returns the file.
 func (d *Description) File() File { return d.file }
 

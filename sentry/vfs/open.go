@@ -145,12 +145,7 @@ func (f *found) handle(flags int) (*Description, error) {
 }
 
 func (f *found) description(file File, flags int) *Description {
-	if flags&unix.O_PATH == 0 {
-		flags |= largeFile
-	}
-	d := NewDescription(file, flags&^atOpen, display(f.path))
-	d.fs = f.fs
-	return d
+	return NewOpenFile(f.fs, file, flags, display(f.path))
 }
 
 // OpenProgram opens what execve(2) would run: a regular file that may be

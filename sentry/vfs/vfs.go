@@ -121,6 +121,12 @@ type Seeker interface {
 	SeekFrom(pos, off int64, whence int) (int64, error)
 }
 
+// Sealer is a File that can be sealed (memfd_create(2)). Seals are F_SEAL_*.
+type Sealer interface {
+	AddSeals(seals uint32) error
+	Seals() (uint32, error)
+}
+
 // Queued is a File that knows how many bytes wait to be read (FIONREAD).
 type Queued interface {
 	Queued() (int, error)

@@ -183,7 +183,39 @@ func (f *file) ConfigureMMap(o *memmap.MMapOpts) error {
 		o.MaxPerms = memmap.ReadExecute
 	}
 	o.Mappable, o.Identity = m, f
+	if p := f.sealable(); p != nil {
+		return p.MayMap(o)
+	}
 	return nil
+}
+
+// sealable returns the pages of a file that can have seals: a regular one of a tmpfs.
+func (f *file) sealable() *shmem.Pages {
+	if f.fs().lower != nil {
+		return nil
+	}
+	return f.at.inode.pages
+}
+
+// AddSeals implements vfs.Sealer.
+func (f *file) AddSeals(seals uint32) error {
+	p := f.sealable()
+	if p == nil {
+		return fmt.Errorf("fcntl: %w: the file cannot be sealed", unix.EINVAL)
+	}
+	f.fs().mu.Lock()
+	program := f.at.inode.mode&0o111 != 0
+	f.fs().mu.Unlock()
+	return p.AddSeals(seals, program)
+}
+
+// Seals implements vfs.Sealer.
+func (f *file) Seals() (uint32, error) {
+	p := f.sealable()
+	if p == nil {
+		return 0, fmt.Errorf("fcntl: %w: the file cannot be sealed", unix.EINVAL)
+	}
+	return p.Seals(), nil
 }
 
 // mappable returns what the file's mappings see: ENODEV for a directory.

@@ -45,7 +45,7 @@ type inode struct {
 
 // entry is a name in a directory. Open files keep the one that they were found by.
 type entry struct {
-	dir   *inode // nil: the root, or a file that never had a name
+	dir   *inode // nil: the root, or a file that never had one
 	name  string
 	inode *inode
 	seq   int64 // where readdir finds it: never given again
@@ -254,6 +254,9 @@ func (e *entry) path() string {
 	if e.dir == nil {
 		if at := e.inode.fs.at; e.inode == e.inode.fs.root && at != "" {
 			return at
+		}
+		if e.name != "" { // a memfd
+			return "/" + e.name + " (deleted)"
 		}
 		return "/"
 	}

@@ -173,6 +173,9 @@ func (n node) Chmod(mode uint32) error {
 	if n.who.UID != 0 && !inGroup(n.who, i.gid) {
 		mode &^= unix.S_ISGID
 	}
+	if i.pages != nil && i.pages.Seals()&unix.F_SEAL_EXEC != 0 && (i.mode^mode)&0o111 != 0 {
+		return fmt.Errorf("%w: whether the file is a program is sealed", unix.EPERM)
+	}
 	if err := n.at.own(); err != nil {
 		return err
 	}
