@@ -181,6 +181,9 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 	if o.Stack && !o.GrowsDown { // as Linux since 6.7
 		v.flags |= flagNoHuge
 	}
+	if _, counted := v.id.(attachment); counted {
+		v.flags |= flagCounted
+	}
 	if !v.lockable() {
 		v.mlock = memmap.MLockNone
 	}

@@ -196,7 +196,7 @@ func (mm *MemoryManager) roomAbove(seg vmaSeg, r *remap) bool {
 // expandInPlace adds to seg's end.
 func (mm *MemoryManager) expandInPlace(c *change, seg vmaSeg, r *remap) error {
 	v := seg.Value
-	v.off = offsetOf(seg, seg.End)
+	v.off, v.extends = offsetOf(seg, seg.End), true
 	more := memmap.AddrRange{Start: seg.End, End: seg.End + memmap.Addr(r.newSize-r.oldSize)}
 	if v.mappable != nil {
 		if err := v.mappable.AddMapping(mm, more, v.off, v.canWriteMappable()); err != nil {

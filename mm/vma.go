@@ -21,6 +21,7 @@ type vma struct {
 	growsDown bool // implies mappable == nil
 	noReserve bool // MAP_NORESERVE
 	flags     vmaFlags
+	extends   bool // the new end of the flagCounted mapping before it, which takes it in
 	accounted bool // Linux's VM_ACCOUNT: it was writable once; keeps vmas apart
 	heap      bool // brk made it: what ends at the heap's start does not join it
 	mlock     memmap.MLockMode
@@ -45,6 +46,7 @@ const (
 	flagNoHuge                          // huge pages are not wanted
 	flagMergeable                       // equal pages may be merged (KSM)
 	flagSealed                          // mseal: it stays as it is
+	flagCounted                         // its file counts mappings: none goes by merging
 )
 
 type (
@@ -56,10 +58,11 @@ type (
 // follows the heap may become a part of it, but not what comes before. What a person
 // at the prompt has mapped stays to be seen: it joins only its like.
 func (v vma) Merge(a, _ memmap.AddrRange, next vma) bool {
-	if next.heap && !v.heap || v.byShell() != next.byShell() {
+	if next.heap && !v.heap || v.byShell() != next.byShell() || next.flags&flagCounted != 0 && !next.extends {
 		return false
 	}
 	continued := next
+	continued.extends = v.extends
 	continued.off, continued.heap = v.off, v.heap
 	continued.origin, continued.protected = v.origin, v.protected
 	if samePolicy(v.policy, next.policy) {

@@ -16,6 +16,7 @@ const (
 	CapSetUID      Caps = 1 << 7
 	CapSetPCap     Caps = 1 << 8
 	CapIPCLock     Caps = 1 << 14
+	CapIPCOwner    Caps = 1 << 15
 	CapSysAdmin    Caps = 1 << 21
 	CapSysNice     Caps = 1 << 23
 	CapSysResource Caps = 1 << 24

@@ -246,6 +246,7 @@ func (k *Kernel) Shutdown() {
 		p.giveBack()
 	}
 	if !wasClosed && k.vdso != nil {
+		k.ipc.Close()
 		k.vdso.Release()
 	}
 }

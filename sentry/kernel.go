@@ -31,6 +31,7 @@ import (
 	"mmsh.dev/mmsh/mm/pgalloc"
 	"mmsh.dev/mmsh/mm/shmem"
 	"mmsh.dev/mmsh/platform"
+	"mmsh.dev/mmsh/sentry/ipc"
 	"mmsh.dev/mmsh/sentry/vfs"
 	"mmsh.dev/mmsh/sentry/vfs/memfs"
 )
@@ -101,6 +102,7 @@ type Kernel struct {
 	vdso    *loader.VDSO // nil if there is no Memory
 	rand    random
 	futexes futexTable
+	ipc     *ipc.Table
 	shmem   *memfs.FS // where memory without a name lies: memfds; nil if there is no Memory
 
 	reporting sync.Mutex // one Observer call at a time; see report.go
@@ -140,6 +142,7 @@ func New(c Config) (*Kernel, error) {
 			return nil, fmt.Errorf("sentry: making the vdso: %w", err)
 		}
 		k.vdso = v
+		k.ipc = ipc.New(c.Memory, k.clock.Now)
 		k.shmem = memfs.New(c.Memory, memfs.Options{Mode: unix.S_ISVTX | 0o777, Minor: shmem.Device, Now: k.clock.Now})
 	}
 	return k, nil
@@ -191,6 +194,9 @@ func (k *Kernel) First() *Process {
 
 // Clock returns the guests' clock.
 func (k *Kernel) Clock() Clock { return k.clock }
+
+// IPC returns the segments of System V memory.
+func (k *Kernel) IPC() *ipc.Table { return k.ipc }
 
 // Shmem returns the file system of memory without a name, which is mounted nowhere.
 func (k *Kernel) Shmem() *memfs.FS { return k.shmem }

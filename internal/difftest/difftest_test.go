@@ -46,7 +46,7 @@ func TestDifferentialPrograms(t *testing.T) {
 // and hostile.
 var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "remap",
-	"files", "tail", "fds", "poll", "memfd",
+	"files", "tail", "fds", "poll", "memfd", "shm",
 	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }
 

@@ -24,7 +24,7 @@ var floors = []string{
 	"sentry/debugger",
 	"sentry/syscalls, sentry/procfs",
 	"sentry",
-	"sentry/journal",
+	"sentry/journal, sentry/ipc",
 	"sentry/vfs/hostfs, sentry/vfs/devfs, sentry/vfs/memfs, sentry/vfs/pipe, sentry/vfs/stdio",
 	"sentry/vfs/synth",
 	"sentry/vfs",

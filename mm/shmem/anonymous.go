@@ -32,15 +32,25 @@ const wideWindow = 64 << 10
 // with mremap: what is beyond its size is SIGBUS, as on Linux. The caller owns one
 // reference.
 func NewAnonymous(mem *pgalloc.MemoryFile, size uint64) (*Anonymous, error) {
+	p, err := NewFixed(mem, size)
+	if err != nil {
+		return nil, err
+	}
+	a := &Anonymous{Pages: p, inode: inodes.Add(1)}
+	a.refs.Store(1)
+	return a, nil
+}
+
+// NewFixed returns memory of size bytes, rounded up to pages, that no descriptor leads
+// to: nobody can ask which pages it has.
+func NewFixed(mem *pgalloc.MemoryFile, size uint64) (*Pages, error) {
 	up, ok := memmap.PageRoundUp(size)
 	if !ok || up == 0 || up > MaxSize {
 		return nil, memmap.Refuse("shared memory", unix.ENOMEM, "a size of %#x", size)
 	}
 	p := New(mem)
 	p.size, p.window = up, wideWindow
-	a := &Anonymous{Pages: p, inode: inodes.Add(1)}
-	a.refs.Store(1)
-	return a, nil
+	return p, nil
 }
 
 // IncRef implements memmap.MappingIdentity.

@@ -50,6 +50,22 @@ func (p *Pages) CopyMapping(ms memmap.MappingSpace, _, dst memmap.AddrRange, off
 	return p.AddMapping(ms, dst, off, writable)
 }
 
+// Spaces returns who maps the file, each once.
+func (p *Pages) Spaces() []memmap.MappingSpace {
+	p.mapsMu.Lock()
+	defer p.mapsMu.Unlock()
+	var all []memmap.MappingSpace
+	seen := make(map[memmap.MappingSpace]bool)
+	p.maps.Each(everything, func(m memmap.Mapping) bool {
+		if !seen[m.Space] {
+			seen[m.Space] = true
+			all = append(all, m.Space)
+		}
+		return true
+	})
+	return all
+}
+
 // Translate implements memmap.Mappable. Pages are made as they are touched, also by
 // reading, as tmpfs does; beyond the last page is SIGBUS.
 func (p *Pages) Translate(required, optional memmap.MappableRange, _ memmap.AccessType) ([]memmap.Translation, error) {

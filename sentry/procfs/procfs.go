@@ -1,6 +1,7 @@
 // Package procfs is /proc as guests see it, with true values: maps, smaps,
 // smaps_rollup, pagemap, mem, status, statm, stat, cmdline, comm, exe, cwd, root,
-// auxv, environ, fd, limits of every process and thread, and self. What a text says
+// auxv, environ, fd, limits of every process and thread, and self; and what system.go
+// lists of the system as a whole. What a text says
 // is decided when it is opened; pagemap and mem are asked anew by each read.
 //
 // Read procfs.go (paths), process.go (what a process's directory holds), then
@@ -51,7 +52,8 @@ func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
 	}
 	p, err := fs.process(name)
 	if err != nil {
-		return nil, "", err
+		n, err := fs.walkSystem(path)
+		return n, "", err
 	}
 	return p.walk(rest)
 }
@@ -92,6 +94,7 @@ func (fs *FS) root() *synth.Dir {
 			{Name: "self", Inode: 2, Type: unix.DT_LNK},
 			{Name: "thread-self", Inode: 3, Type: unix.DT_LNK},
 		}
+		all = append(all, systemEntries("")...)
 		for _, p := range fs.kernel.Processes() {
 			if !dead(p) {
 				all = append(all, vfs.Dirent{

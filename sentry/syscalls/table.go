@@ -4,7 +4,7 @@
 //	table.go       which function answers which number
 //	signatures.go  what all the numbers are called, and their arguments
 //	args.go        hostile numbers into typed ones; values in and out of the guest
-//	memory.go mmap.go madvise.go mlock.go numa.go pkey.go memfd.go       mappings
+//	memory.go mmap.go madvise.go mlock.go numa.go pkey.go memfd.go shm.go       mappings
 //	io.go fd.go open.go stat.go dir.go change.go ioctl.go poll.go       files
 //	process.go wait.go prctl.go identity.go caps.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
@@ -165,6 +165,10 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_SYNC:      syncAll,
 
 	unix.SYS_MEMFD_CREATE: memfdCreate,
+	unix.SYS_SHMGET:       shmget,
+	unix.SYS_SHMAT:        shmat,
+	unix.SYS_SHMDT:        shmdt,
+	unix.SYS_SHMCTL:       shmctl,
 
 	// Processes.
 	unix.SYS_GETPID:          getpid,

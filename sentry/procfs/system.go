@@ -1,0 +1,97 @@
+package procfs
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/sentry/vfs"
+	"mmsh.dev/mmsh/sentry/vfs/synth"
+)
+
+// systemInode is the first inode number of what belongs to no process: the numbers
+// below are those of the root directory's own.
+const systemInode = 1 << 12
+
+// systemFile is a text that belongs to no process. Directories follow from the paths.
+type systemFile struct {
+	path string // below /proc
+	mode uint32
+	text func(*FS) []byte
+}
+
+var systemFiles = []systemFile{
+	{"sys/vm/max_map_count", 0o644, func(*FS) []byte { return fmt.Appendln(nil, mm.MaxMapCount) }},
+	{"sysvipc/shm", 0o444, (*FS).shm},
+}
+
+// walkSystem goes down path, whose first part is not a process: ENOENT.
+func (fs *FS) walkSystem(path string) (vfs.Node, error) {
+	path = strings.TrimSuffix(path, "/")
+	for i := range systemFiles {
+		f := &systemFiles[i]
+		switch {
+		case f.path == path:
+			return &synth.Text{Attr: systemAttr(path, f.mode), Make: func() ([]byte, error) { return f.text(fs), nil }}, nil
+		case strings.HasPrefix(f.path, path+"/"):
+			return systemDir(path), nil
+		case strings.HasPrefix(path, f.path+"/"):
+			return nil, unix.ENOTDIR
+		}
+	}
+	return nil, unix.ENOENT
+}
+
+// systemAttr is what the file or directory at path looks like: its number is its
+// place among all prefixes of paths.
+func systemAttr(path string, mode uint32) synth.Attr {
+	i := slices.IndexFunc(systemFiles, func(f systemFile) bool { return f.path == path || strings.HasPrefix(f.path, path+"/") })
+	depth := strings.Count(path, "/")
+	return synth.Attr{Dev: device, Ino: systemInode + uint64(i)<<4 + uint64(depth), Mode: mode}
+}
+
+func systemDir(path string) *synth.Dir {
+	parent := uint64(rootInode)
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		parent = systemAttr(path[:i], 0).Ino
+	}
+	list := func() ([]vfs.Dirent, error) { return systemEntries(path + "/"), nil }
+	return &synth.Dir{Attr: systemAttr(path, 0o555), Parent: parent, List: list}
+}
+
+// systemEntries returns what lies directly below prefix, which is empty or ends in a
+// slash.
+func systemEntries(prefix string) []vfs.Dirent {
+	var all []vfs.Dirent
+	for _, f := range systemFiles {
+		rest, below := strings.CutPrefix(f.path, prefix)
+		name, _, deeper := strings.Cut(rest, "/")
+		if !below || len(all) > 0 && all[len(all)-1].Name == name {
+			continue
+		}
+		kind := uint8(unix.DT_REG)
+		if deeper {
+			kind = unix.DT_DIR
+		}
+		all = append(all, vfs.Dirent{Name: name, Inode: systemAttr(prefix+name, 0).Ino, Type: kind})
+	}
+	return all
+}
+
+// shm is /proc/sysvipc/shm.
+func (fs *FS) shm() []byte {
+	var b bytes.Buffer
+	b.WriteString("       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid" +
+		"      atime      dtime      ctime                   rss                  swap\n")
+	for _, s := range fs.kernel.IPC().Segments() {
+		st := s.Stat()
+		fmt.Fprintf(&b, "%10d %10d  %4o %21d %5d %5d  %5d %5d %5d %5d %5d %10d %10d %10d %21d %21d\n",
+			st.Key, st.ID, st.Mode, st.Size, st.CPID, st.LPID, st.NAttach, st.UID, st.GID, st.CUID, st.CGID,
+			st.ATime, st.DTime, st.CTime, st.Resident, 0)
+	}
+	return b.Bytes()
+}
