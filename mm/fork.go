@@ -14,7 +14,7 @@ import (
 // until they change them.
 func (mm *MemoryManager) Fork(by *Actor, as platform.AddressSpace, pid int32) (*MemoryManager, error) {
 	child := newManager(Config{
-		Memory: mm.mem, AS: as, Layout: mm.layout, Window: mm.window, Events: mm.events, PID: pid,
+		Memory: mm.mem, AS: as, Layout: mm.layout, Window: mm.window, ASIO: mm.asio, Events: mm.events, PID: pid,
 	})
 	if err := mm.forkInto(by, child); err != nil {
 		child.DecUsers(by)

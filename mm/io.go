@@ -26,6 +26,17 @@ func (mm *MemoryManager) CopyOut(by *Actor, addr memmap.Addr, src []byte, o IOOp
 	if err != nil || len(src) == 0 {
 		return 0, err
 	}
+	done := mm.hostOut(addr, src, o)
+	if done == len(src) {
+		return done, nil
+	}
+	ar.Start += memmap.Addr(done)
+	n, err := mm.copyOut(by, ar, src[done:], o)
+	return done + n, err
+}
+
+// copyOut is CopyOut through the engine's own mappings. src, not empty, goes to ar.
+func (mm *MemoryManager) copyOut(by *Actor, ar memmap.AddrRange, src []byte, o IOOpts) (int, error) {
 	mm.activeMu.RLock()
 	if dst, ok := mm.ready(ar, memmap.Write, o); ok {
 		n, err := safemem.Copy(dst, safemem.Of(src))
@@ -46,6 +57,17 @@ func (mm *MemoryManager) CopyIn(by *Actor, addr memmap.Addr, dst []byte, o IOOpt
 	if err != nil || len(dst) == 0 {
 		return 0, err
 	}
+	done := mm.hostIn(addr, dst, o)
+	if done == len(dst) {
+		return done, nil
+	}
+	ar.Start += memmap.Addr(done)
+	n, err := mm.copyIn(by, ar, dst[done:], o)
+	return done + n, err
+}
+
+// copyIn is CopyIn through the engine's own mappings. dst is as long as ar, not empty.
+func (mm *MemoryManager) copyIn(by *Actor, ar memmap.AddrRange, dst []byte, o IOOpts) (int, error) {
 	mm.activeMu.RLock()
 	if src, ok := mm.ready(ar, memmap.Read, o); ok {
 		n, err := safemem.Copy(safemem.Of(dst), src)

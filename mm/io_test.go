@@ -42,52 +42,54 @@ func (w *writer) WriteFromBlocks(srcs safemem.Seq) (uint64, error) {
 
 // A copy that crosses into what it may not touch does what lies before.
 func TestCopiesStopWhereMemoryEnds(t *testing.T) {
-	for _, beyond := range []struct {
-		name string
-		set  func(*proc)
-		why  memmap.Cause
-	}{
-		{"hole", func(*proc) {}, memmap.NoMapping},
-		{"no access", func(p *proc) { p.anon(base+2*page, page, memmap.NoAccess) }, memmap.Permission},
-		{"trap", func(p *proc) {
-			p.anon(base+2*page, page, memmap.ReadWrite)
-			p.ok(p.SetTrap(p.by, memmap.AddrRange{Start: base + 2*page, End: base + 3*page}, Trap{Kind: TrapGuard, At: memmap.AnyAccess}))
-		}, memmap.GuardPage},
-	} {
-		p := newProcess(t)
-		p.anon(base, 2*page, memmap.ReadWrite)
-		beyond.set(p)
-		data := bytes.Repeat([]byte("x"), 2*page)
-		start := base + 100
-		const room = 2*page - 100
-		check := func(what string, n uint64, err error) {
-			t.Helper()
-			if n != room || !errors.Is(err, unix.EFAULT) || causeOf(err) != beyond.why {
-				t.Errorf("%s, %s: %d bytes, %v", beyond.name, what, n, err)
+	eachWay(t, func(t *testing.T, newProcess func(testing.TB) *proc) {
+		for _, beyond := range []struct {
+			name string
+			set  func(*proc)
+			why  memmap.Cause
+		}{
+			{"hole", func(*proc) {}, memmap.NoMapping},
+			{"no access", func(p *proc) { p.anon(base+2*page, page, memmap.NoAccess) }, memmap.Permission},
+			{"trap", func(p *proc) {
+				p.anon(base+2*page, page, memmap.ReadWrite)
+				p.ok(p.SetTrap(p.by, memmap.AddrRange{Start: base + 2*page, End: base + 3*page}, Trap{Kind: TrapGuard, At: memmap.AnyAccess}))
+			}, memmap.GuardPage},
+		} {
+			p := newProcess(t)
+			p.anon(base, 2*page, memmap.ReadWrite)
+			beyond.set(p)
+			data := bytes.Repeat([]byte("x"), 2*page)
+			start := base + 100
+			const room = 2*page - 100
+			check := func(what string, n uint64, err error) {
+				t.Helper()
+				if n != room || !errors.Is(err, unix.EFAULT) || causeOf(err) != beyond.why {
+					t.Errorf("%s, %s: %d bytes, %v", beyond.name, what, n, err)
+				}
 			}
+			n, err := p.CopyOut(p.by, start, data, IOOpts{})
+			check("CopyOut", uint64(n), err)
+			got := make([]byte, len(data))
+			n, err = p.CopyIn(p.by, start, got, IOOpts{})
+			check("CopyIn", uint64(n), err)
+			if !bytes.Equal(got[:n], data[:n]) {
+				t.Errorf("%s: read back something else", beyond.name)
+			}
+			all := []memmap.AddrRange{{Start: start, End: start + 2*page}, {Start: base, End: base + page}}
+			r := &reader{data: make([]byte, 4*page)}
+			done, err := p.CopyOutFrom(p.by, all, r, IOOpts{})
+			check("CopyOutFrom", done, err)
+			w := &writer{}
+			done, err = p.CopyInTo(p.by, all, w, IOOpts{})
+			check("CopyInTo", done, err)
+			if r.calls != 1 || w.calls != 1 {
+				t.Errorf("reader asked %d times, writer %d times", r.calls, w.calls)
+			}
+			done, err = p.ZeroOut(p.by, start, 2*page, IOOpts{})
+			check("ZeroOut", done, err)
+			p.check()
 		}
-		n, err := p.CopyOut(p.by, start, data, IOOpts{})
-		check("CopyOut", uint64(n), err)
-		got := make([]byte, len(data))
-		n, err = p.CopyIn(p.by, start, got, IOOpts{})
-		check("CopyIn", uint64(n), err)
-		if !bytes.Equal(got[:n], data[:n]) {
-			t.Errorf("%s: read back something else", beyond.name)
-		}
-		all := []memmap.AddrRange{{Start: start, End: start + 2*page}, {Start: base, End: base + page}}
-		r := &reader{data: make([]byte, 4*page)}
-		done, err := p.CopyOutFrom(p.by, all, r, IOOpts{})
-		check("CopyOutFrom", done, err)
-		w := &writer{}
-		done, err = p.CopyInTo(p.by, all, w, IOOpts{})
-		check("CopyInTo", done, err)
-		if r.calls != 1 || w.calls != 1 {
-			t.Errorf("reader asked %d times, writer %d times", r.calls, w.calls)
-		}
-		done, err = p.ZeroOut(p.by, start, 2*page, IOOpts{})
-		check("ZeroOut", done, err)
-		p.check()
-	}
+	})
 }
 
 func TestReadersErrorsAreTheirs(t *testing.T) {
@@ -129,67 +131,71 @@ func TestBoundsOfEmptyCopies(t *testing.T) {
 // The debugger sees and changes what the guest may not; its writes are copies that
 // keep the vma's rights.
 func TestIgnorePermissions(t *testing.T) {
-	p := newProcess(t)
-	anyway := IOOpts{IgnorePermissions: true}
-	p.anon(base, page, memmap.NoAccess)
-	if _, err := p.CopyIn(p.by, base, make([]byte, 8), IOOpts{}); errno(err) != unix.EFAULT {
-		t.Errorf("read of PROT_NONE: %v", err)
-	}
-	p.ok(second(p.CopyIn(p.by, base, make([]byte, 8), anyway)))
-	p.ok(second(p.CopyOut(p.by, base, []byte{1}, anyway)))
-	special, err := NewSpecial(p.w.mem, "[vdso]", 2*page, []byte("code"))
-	p.ok(err)
-	defer special.DecRef()
-	p.mmap(memmap.MMapOpts{
-		Addr: base + page, Fixed: true, Length: 2 * page, Mappable: special, Identity: special,
-		Perms: memmap.ReadExecute, MaxPerms: memmap.AnyAccess, Private: true,
+	eachWay(t, func(t *testing.T, newProcess func(testing.TB) *proc) {
+		p := newProcess(t)
+		anyway := IOOpts{IgnorePermissions: true}
+		p.anon(base, page, memmap.NoAccess)
+		if _, err := p.CopyIn(p.by, base, make([]byte, 8), IOOpts{}); errno(err) != unix.EFAULT {
+			t.Errorf("read of PROT_NONE: %v", err)
+		}
+		p.ok(second(p.CopyIn(p.by, base, make([]byte, 8), anyway)))
+		p.ok(second(p.CopyOut(p.by, base, []byte{1}, anyway)))
+		special, err := NewSpecial(p.w.mem, "[vdso]", 2*page, []byte("code"))
+		p.ok(err)
+		defer special.DecRef()
+		p.mmap(memmap.MMapOpts{
+			Addr: base + page, Fixed: true, Length: 2 * page, Mappable: special, Identity: special,
+			Perms: memmap.ReadExecute, MaxPerms: memmap.AnyAccess, Private: true,
+		})
+		p.loads(base+page, 'c', memmap.FileMap)
+		p.ok(second(p.CopyOut(p.by, base+page, []byte{0xcc}, anyway)))
+		p.loads(base+page, 0xcc, memmap.NoCause) // mapped at once in the old page's place
+		if cause, err := p.store(base+page, 1); cause != memmap.Permission || err == nil {
+			t.Errorf("a store to code after a breakpoint: %v", cause)
+		}
+		mem, err := special.Memory()
+		p.ok(err)
+		if b := mem.Head()[0]; b != 'c' {
+			t.Errorf("the breakpoint reached the file: %q", b)
+		}
+		p.check()
 	})
-	p.loads(base+page, 'c', memmap.FileMap)
-	p.ok(second(p.CopyOut(p.by, base+page, []byte{0xcc}, anyway)))
-	p.loads(base+page, 0xcc, memmap.NoCause) // mapped at once in the old page's place
-	if cause, err := p.store(base+page, 1); cause != memmap.Permission || err == nil {
-		t.Errorf("a store to code after a breakpoint: %v", cause)
-	}
-	mem, err := special.Memory()
-	p.ok(err)
-	if b := mem.Head()[0]; b != 'c' {
-		t.Errorf("the breakpoint reached the file: %q", b)
-	}
-	p.check()
 }
 
 func TestCopyInString(t *testing.T) {
-	p := newProcess(t)
-	p.anon(base, page, memmap.ReadWrite)
-	put := func(addr memmap.Addr, s string) { p.ok(second(p.CopyOut(p.by, addr, []byte(s), IOOpts{}))) }
-	put(base, "hello\x00world")
-	put(base+page-5, "tail\x00")
-	put(base+page-20, "no end to be found..")
-	long := bytes.Repeat([]byte("y"), 1000)
-	put(base+100, string(long)+"\x00")
-	for _, c := range []struct {
-		addr memmap.Addr
-		max  int
-		want string
-		err  unix.Errno
-	}{
-		{base, 100, "hello", 0},
-		{base, 5, "hello", 0},
-		{base, 4, "hell", unix.ENAMETOOLONG},
-		{base, 0, "", unix.ENAMETOOLONG},
-		{base + 100, 1000, string(long), 0},
-		{base + 100, 999, string(long[:999]), unix.ENAMETOOLONG},
-		{base + page - 20, 100, "no end to be found..", unix.EFAULT},
-		{base + page - 20, 20, "no end to be found..", unix.EFAULT},
-		{base + page - 20, 19, "no end to be found.", unix.ENAMETOOLONG},
-		{base + page, 10, "", unix.EFAULT},
-		{^memmap.Addr(0), 10, "", unix.EFAULT},
-	} {
-		got, err := p.CopyInString(p.by, c.addr, c.max, IOOpts{})
-		if got != c.want || errno(err) != c.err {
-			t.Errorf("string at %v, at most %d: %q, %v", c.addr, c.max, got, err)
+	eachWay(t, func(t *testing.T, newProcess func(testing.TB) *proc) {
+		p := newProcess(t)
+		p.anon(base, page, memmap.ReadWrite)
+		put := func(addr memmap.Addr, s string) { p.ok(second(p.CopyOut(p.by, addr, []byte(s), IOOpts{}))) }
+		put(base, "hello\x00world")
+		put(base+page-5, "tail\x00")
+		put(base+page-20, "no end to be found..")
+		long := bytes.Repeat([]byte("y"), 1000)
+		put(base+100, string(long)+"\x00")
+		for _, c := range []struct {
+			addr memmap.Addr
+			max  int
+			want string
+			err  unix.Errno
+		}{
+			{base, 100, "hello", 0},
+			{base, 5, "hello", 0},
+			{base, 4, "hell", unix.ENAMETOOLONG},
+			{base, 0, "", unix.ENAMETOOLONG},
+			{base + 100, 1000, string(long), 0},
+			{base + 100, 999, string(long[:999]), unix.ENAMETOOLONG},
+			{base + page - 20, 100, "no end to be found..", unix.EFAULT},
+			{base + page - 20, 20, "no end to be found..", unix.EFAULT},
+			{base + page - 20, 19, "no end to be found.", unix.ENAMETOOLONG},
+			{base + page, 10, "", unix.EFAULT},
+			{^memmap.Addr(0), 10, "", unix.EFAULT},
+		} {
+			got, err := p.CopyInString(p.by, c.addr, c.max, IOOpts{})
+			if got != c.want || errno(err) != c.err {
+				t.Errorf("string at %v, at most %d: %q, %v", c.addr, c.max, got, err)
+			}
 		}
-	}
+	})
 }
 
 func TestAtomics(t *testing.T) {

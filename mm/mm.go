@@ -42,6 +42,7 @@ type Config struct {
 	AS     platform.AddressSpace
 	Layout Layout
 	Window *FaultWindow // nil: 4 KiB
+	ASIO   *ASIO        // nil: automatic
 	Events *Ring        // nil: events are off
 	PID    int32        // stamped on events
 }
@@ -52,6 +53,7 @@ type MemoryManager struct {
 	mem    *pgalloc.MemoryFile
 	layout Layout
 	window *FaultWindow
+	asio   *ASIO
 	events *Ring
 	pid    int32
 	users  atomic.Int32
@@ -106,6 +108,7 @@ func newManager(c Config) *MemoryManager {
 		as:      c.AS,
 		layout:  c.Layout,
 		window:  c.Window,
+		asio:    c.ASIO,
 		events:  c.Events,
 		pid:     c.PID,
 		ids:     make(map[memmap.MappingIdentity]uint64),

@@ -28,6 +28,7 @@ type world struct {
 	t      testing.TB
 	mem    *pgalloc.MemoryFile
 	window FaultWindow
+	asio   ASIO
 	ring   *Ring
 	procs  []*proc
 	files  []*file
@@ -72,7 +73,7 @@ func (w *world) process() *proc {
 		w.t.Fatal(err)
 	}
 	as := nullas.New()
-	m := New(Config{Memory: w.mem, AS: as, Layout: layout, Window: &w.window, Events: w.ring, PID: int32(len(w.procs) + 2)})
+	m := New(Config{Memory: w.mem, AS: as, Layout: layout, Window: &w.window, ASIO: &w.asio, Events: w.ring, PID: int32(len(w.procs) + 2)})
 	return w.add(m, as)
 }
 

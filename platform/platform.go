@@ -56,6 +56,17 @@ type AddressSpace interface {
 	Release()
 }
 
+// AddressSpaceIO is what an AddressSpace may offer besides: copies by way of the
+// guest's own mappings. Both return how many bytes were copied, from the first on:
+// fewer than all, if the host's mappings do not allow the access there, or if the
+// stub is gone. They never change a mapping, and must not be called after Release.
+type AddressSpaceIO interface {
+	// CopyOut writes src at addr.
+	CopyOut(addr memmap.Addr, src []byte) int
+	// CopyIn reads len(dst) bytes at addr.
+	CopyIn(addr memmap.Addr, dst []byte) int
+}
+
 // MapOp maps [Offset, Offset+len(AR)) of File at AR, shared, replacing what is
 // there; or unmaps AR if File is nil. The engine holds a reference on the pages
 // for as long as they are mapped.

@@ -213,9 +213,24 @@ func windowName(bytes uint64) string {
 	return fmt.Sprint(bytes)
 }
 
+// asioNames are the words of `set as-io`.
+var asioNames = map[mm.ASIOMode]string{mm.ASIOOn: "on", mm.ASIOOff: "off", mm.ASIOAuto: "auto"}
+
+// setASIO is `set as-io WORD`.
+func (s *Session) setASIO(word string) error {
+	for mode, name := range asioNames {
+		if name == word {
+			s.config.ASIO.Set(mode)
+			return nil
+		}
+	}
+	return fmt.Errorf("as-io is on, off or auto, not %q", word)
+}
+
 func (s *Session) settings() view.Settings {
 	return view.Settings{Rows: []view.Setting{
 		{Name: "fault-window", Value: windowName(s.config.Window.Get()), Help: "how much a fault brings in: 4k 64k 2m auto"},
+		{Name: "as-io", Value: asioNames[s.config.ASIO.Get()], Help: "copy small things through the guest's own mappings: on off auto"},
 		{Name: "check", Value: pickWord(s.checking, "every", "off"), Help: "verify the engine after every command: every off"},
 	}}
 }
@@ -240,6 +255,8 @@ func (c *call) setting() (view.Value, error) {
 			return nil, fmt.Errorf("a fault window is 4k, 64k, 2m or auto, not %q", value)
 		}
 		c.s.config.Window.Set(bytes)
+	case "as-io":
+		return nil, c.s.setASIO(value)
 	case "check":
 		if value != "every" && value != "off" {
 			return nil, fmt.Errorf("check is every or off, not %q", value)

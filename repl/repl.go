@@ -44,6 +44,7 @@ type Config struct {
 	Sink     *debugger.Sink // the guests' output
 	Memory   *pgalloc.MemoryFile
 	Window   *mm.FaultWindow
+	ASIO     *mm.ASIO
 
 	Out, Err  io.Writer
 	JSON      JSON

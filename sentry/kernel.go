@@ -74,6 +74,7 @@ type Config struct {
 	Cache    *pagecache.Cache // the pages of the files in Tree; may be nil
 	Events   *mm.Ring         // may be nil
 	Window   *mm.FaultWindow
+	ASIO     *mm.ASIO
 	Sched    Sched
 	Seed     int64 // 0: Linux's layout with randomisation off
 	MaxProcs int   // most live processes; 0: 1000

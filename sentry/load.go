@@ -180,7 +180,7 @@ func (k *Kernel) newMemory(p *Process) (*mm.MemoryManager, error) {
 		return nil, err
 	}
 	return mm.New(mm.Config{
-		Memory: k.cfg.Memory, AS: as, Layout: layout, Window: k.cfg.Window, Events: k.cfg.Events, PID: p.pid,
+		Memory: k.cfg.Memory, AS: as, Layout: layout, Window: k.cfg.Window, ASIO: k.cfg.ASIO, Events: k.cfg.Events, PID: p.pid,
 	}), nil
 }
 

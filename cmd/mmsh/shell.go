@@ -119,7 +119,7 @@ func (sh *shell) open() (closeFiles func(), err error) {
 	sink := debugger.NewSink(out, toGuestErr, capture, o.maxOutput)
 	sh.d = sh.machine.debugger(in, sink.Writer(1), sink.Writer(2), sink.Full(), o.guestEnv(shellEnv), false)
 	c := repl.Config{
-		Debugger: sh.d, Sink: sink, Memory: sh.machine.memory, Window: sh.machine.window,
+		Debugger: sh.d, Sink: sink, Memory: sh.machine.memory, Window: sh.machine.window, ASIO: sh.machine.asio,
 		Out: os.Stdout, Err: os.Stderr, JSON: o.json, Color: o.wantsColor(), KeepGoing: o.keepGoing,
 		Batch: !sh.terminal, HostShell: sh.terminal || o.unsafe, Find: func(name string) string { return findProgram(name, o.root) },
 		Demos: examples.Names, Demo: examples.Demo, Version: version(),

@@ -27,6 +27,7 @@ type machine struct {
 	platform *ptrace.Platform
 	memory   *pgalloc.MemoryFile
 	window   *mm.FaultWindow
+	asio     *mm.ASIO
 }
 
 func newMachine(o *options) (*machine, error) {
@@ -39,7 +40,7 @@ func newMachine(o *options) (*machine, error) {
 		_ = memory.Close()
 		return nil, fmt.Errorf("stub processes: %w", err)
 	}
-	m := &machine{options: o, platform: p, memory: memory, window: &mm.FaultWindow{}}
+	m := &machine{options: o, platform: p, memory: memory, window: &mm.FaultWindow{}, asio: &mm.ASIO{}}
 	m.window.Set(o.window)
 	return m, nil
 }
@@ -59,7 +60,7 @@ func (m *machine) close() error {
 func (m *machine) debugger(stdin io.Reader, stdout, stderr io.Writer, full <-chan struct{}, env []string, toEnd bool) *debugger.Debugger {
 	return debugger.New(debugger.Config{
 		Kernel: sentry.Config{
-			Platform: m.platform, Memory: m.memory, Calls: syscalls.Table(), Window: m.window, Sched: m.options.sched,
+			Platform: m.platform, Memory: m.memory, Calls: syscalls.Table(), Window: m.window, ASIO: m.asio, Sched: m.options.sched,
 			Seed: m.options.seed, MaxProcs: m.options.procs, Stdin: stdin, Stdout: stdout, Stderr: stderr,
 		},
 		NewWorld: m.newWorld, Env: env, Cwd: m.options.workingDir(), MaxEvents: m.options.maxEvents, RunToEnd: toEnd, Full: full,

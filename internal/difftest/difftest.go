@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/sentry"
 )
 
@@ -30,6 +31,7 @@ type Options struct {
 	Cwd     string        // "": Scratch or testdata
 	Scratch string        // an empty directory of the host's; a guest finds files in memory there
 	Sched   sentry.Sched  // of the guest
+	ASIO    mm.ASIOMode   // copies by way of the guest's own mappings; see mm.ASIO
 	Auto    bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
 	Timeout time.Duration // 0: a minute
 }

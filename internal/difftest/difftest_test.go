@@ -12,6 +12,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/sentry"
 )
 
@@ -54,6 +55,16 @@ func TestDifferentialCalls(t *testing.T) {
 	for _, name := range calls {
 		t.Run(name, func(t *testing.T) {
 			Compare(t, Build(t, name, "-static"), Options{}, Inodes, KernelPages)
+		})
+	}
+}
+
+// TestAddressSpaceIO: a guest is told the same when the sandbox copies by way of the
+// guest's own mappings.
+func TestAddressSpaceIO(t *testing.T) {
+	for _, name := range []string{"files", "fork", "lock", "maps", "signals", "faults"} {
+		t.Run(name, func(t *testing.T) {
+			Compare(t, Build(t, name, "-static"), Options{ASIO: mm.ASIOOn}, Inodes, KernelPages)
 		})
 	}
 }

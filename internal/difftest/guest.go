@@ -79,6 +79,8 @@ func newWorld(o Options) (*world, error) {
 	if o.Auto {
 		window.Set(mm.WindowAuto)
 	}
+	asio := &mm.ASIO{}
+	asio.Set(o.ASIO)
 	tree := vfs.NewTree(w.private)
 	tree.Mount("/dev", devfs.New())
 	if o.Scratch != "" {
@@ -94,6 +96,7 @@ func newWorld(o Options) (*world, error) {
 		Tree:     tree,
 		Events:   w.events,
 		Window:   window,
+		ASIO:     asio,
 		Sched:    o.Sched,
 		Stdin:    strings.NewReader(o.Stdin),
 		Stdout:   &w.stdout,

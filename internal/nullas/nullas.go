@@ -32,6 +32,7 @@ type Counts struct {
 	Maps     int // operations that map
 	Unmaps   int
 	Failures int // Applies that failed by order
+	Copies   int // of AddressSpaceIO that did something
 }
 
 // mapping is what is mapped at a range, as mmap was told.
@@ -187,7 +188,47 @@ func (as *AddressSpace) Store(addr memmap.Addr, v byte) error {
 	})
 }
 
+// CopyOut implements platform.AddressSpaceIO.
+func (as *AddressSpace) CopyOut(addr memmap.Addr, src []byte) int {
+	return as.copyPages(addr, src, memmap.Write, func(m safemem.Seq, b []byte) error {
+		_, err := safemem.Copy(m, safemem.Of(b))
+		return err
+	})
+}
+
+// CopyIn implements platform.AddressSpaceIO.
+func (as *AddressSpace) CopyIn(addr memmap.Addr, dst []byte) int {
+	return as.copyPages(addr, dst, memmap.Read, func(m safemem.Seq, b []byte) error {
+		_, err := safemem.Copy(safemem.Of(b), m)
+		return err
+	})
+}
+
+// copyPages does f to b page by page, as far as what is mapped allows.
+func (as *AddressSpace) copyPages(addr memmap.Addr, b []byte, at memmap.AccessType, f func(safemem.Seq, []byte) error) int {
+	done := 0
+	for done < len(b) {
+		pos := addr + memmap.Addr(done)
+		part := b[done:min(len(b), done+int(memmap.PageSize-pos.PageOffset()))]
+		if as.accessRange(pos, len(part), at, func(m safemem.Seq) error { return f(m, part) }) != nil {
+			break
+		}
+		done += len(part)
+	}
+	if done > 0 {
+		as.mu.Lock()
+		as.counts.Copies++
+		as.mu.Unlock()
+	}
+	return done
+}
+
 func (as *AddressSpace) access(addr memmap.Addr, at memmap.AccessType, f func(safemem.Seq) error) error {
+	return as.accessRange(addr, 1, at, f)
+}
+
+// accessRange does f to the n bytes at addr, which lie in one page.
+func (as *AddressSpace) accessRange(addr memmap.Addr, n int, at memmap.AccessType, f func(safemem.Seq) error) error {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	seg, ok := as.mapped.Find(addr)
@@ -195,7 +236,7 @@ func (as *AddressSpace) access(addr memmap.Addr, at memmap.AccessType, f func(sa
 		return unix.EFAULT
 	}
 	off := seg.Value.offset + memmap.FileOffset(addr-seg.Start)
-	m, err := seg.Value.file.MapInternal(memmap.FileRange{Start: off, End: off + 1}, at)
+	m, err := seg.Value.file.MapInternal(memmap.FileRange{Start: off, End: off + memmap.FileOffset(n)}, at)
 	if err != nil {
 		return err
 	}
