@@ -58,7 +58,7 @@ const (
 	GuardPage  // a guard region or a stack's guard gap
 	BeyondEOF  // beyond the end of the mapped file
 	LimitHit   // a limit: memory of the sandbox, RLIMIT_STACK, …
-	IOError    // the file could not be read
+	IOError    // the file could not be read, or its pages not be written back
 )
 
 var causeNames = [...]string{

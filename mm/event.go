@@ -29,7 +29,8 @@ const (
 	EventExit
 	EventSignal
 	EventSyscall
-	EventNote // something that people should know: an unknown call, a died stub
+	EventWriteback // a file's dirty pages could not be written back: they stay dirty
+	EventNote      // something that people should know: an unknown call, a died stub
 )
 
 var eventNames = [...]string{
@@ -37,7 +38,7 @@ var eventNames = [...]string{
 	EventRemap: "remap", EventAdvise: "advise", EventInvalidate: "invalidate",
 	EventLock: "lock", EventSeal: "seal", EventPolicy: "policy", EventName: "name",
 	EventFork: "fork", EventExec: "exec", EventExit: "exit", EventSignal: "signal",
-	EventSyscall: "syscall", EventNote: "note",
+	EventSyscall: "syscall", EventWriteback: "writeback", EventNote: "note",
 }
 
 func (k EventKind) String() string {

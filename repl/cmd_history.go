@@ -21,7 +21,7 @@ func historyCommands() []*Command {
 	return []*Command{
 		{
 			Name: "events", Group: "history", Synopsis: "[FILTER]", Summary: "what happened, one event a line",
-			Help: "FILTER is words that must all hold: a kind (fault cow map unmap protect fork exec exit signal syscall), a cause (cow-copy, zero-fill, …), in RANGE|NAME, pid P, " +
+			Help: "FILTER is words that must all hold: a kind (fault cow map unmap protect fork exec exit signal syscall writeback), a cause (cow-copy, zero-fill, …), in RANGE|NAME, pid P, " +
 				"by SYMBOL|shell|elf, perms ?w?, NAME behind `syscall`, since @A, until @B, if E with $seq $pid $addr $pages $pc.",
 			Examples: []Example{
 				{Setup: "mmap 64k rw; touch $_,8k w", Line: "events fault", Shows: "the faults"},

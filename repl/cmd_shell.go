@@ -112,7 +112,7 @@ addresses: 0x7ffff7fef000   7ffff7fef000   $rip   $name   $_   main   [stack]-0x
 numbers: 16 0x10 0b1 0o7, suffix k m g t or p (pages)
 `,
 	"filter": `filters are words that must all hold:
-fault cow map unmap protect fork exec exit signal syscall    a kind
+fault cow map unmap protect fork exec exit signal syscall writeback    a kind
 zero-fill cow-copy permission …    a cause
 in RANGE|NAME   pid P   by SYMBOL|shell|elf   perms ?w?   syscall NAME|%group   since @A   until @B   if EXPR
 `,

@@ -113,7 +113,7 @@ func (s *Session) survive(err *error) {
 	stack := debug.Stack()
 	func() {
 		defer func() { _ = recover() }()
-		s.d.Abort()
+		_ = s.d.Abort() // Close tells what was not written
 		_ = s.d.Kill()
 	}()
 	*err = &Failure{Kind: view.KindInternal, Reason: fmt.Sprintf("mmsh failed: %v; the guests were killed\n%s", p, stack)}

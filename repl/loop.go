@@ -286,7 +286,7 @@ func (s *Session) Interrupt() bool {
 	s.broken = true
 	s.cancel()
 	if s.presses > 1 {
-		go s.d.Abort()
+		go s.d.Abort() //nolint:errcheck // Close tells what was not written
 	}
 	return true
 }

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/loader"
+	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pagecache"
 	"mmsh.dev/mmsh/mm/pgalloc"
@@ -133,6 +134,9 @@ func New(c Config) (*Kernel, error) {
 		stops:   make(chan *Report, 64),
 		lastPID: reaperPID,
 	}
+	if c.Cache != nil {
+		c.Cache.OnFailure(k.noteIOError)
+	}
 	k.sched.init(k)
 	k.clock = newClock(k)
 	k.rand.init(c.Sched, c.Seed)
@@ -216,6 +220,11 @@ func (k *Kernel) WatchSyscalls(on bool) { k.watchCalls.Store(on) }
 // LogSyscalls makes every system call an event, or no longer does. It is off at
 // first; calls that are not known are events always.
 func (k *Kernel) LogSyscalls(on bool) { k.logCalls.Store(on) }
+
+// noteIOError appends the event that f could not be written back.
+func (k *Kernel) noteIOError(f *pagecache.File, err error) {
+	k.cfg.Events.Append(mm.Event{Kind: mm.EventWriteback, Cause: memmap.IOError, Errno: errnoOf(err), Note: fmt.Sprintf("%s: %v", f.Name(), err)})
+}
 
 // note appends an event that people should know of.
 func (k *Kernel) note(pid int32, text string) {

@@ -34,6 +34,7 @@ mmsh version | help [COMMAND]
       --fault-window 4k|64k|2m|auto     how much a fault brings in (default 4k; auto for run)
       --timeout D      wall time of the whole session (10s, 2m); then mmsh exits 124
       --root DIR       the guest's file tree instead of the host's
+      --rw PATH        a directory or file of the host that guests may change (repeatable); all else they change privately
       --cwd DIR, --env K[=V], --stdin FILE, --stdout FILE
       --mem SIZE       most memory the guests may hold (default half of the machine's); also --procs N --max-output SIZE --max-events N
       --unsafe-host    lets scripts use !COMMAND
@@ -55,6 +56,7 @@ type options struct {
 	window    uint64
 	timeout   time.Duration
 	root, cwd string
+	rw        []writablePath
 	env       []string
 	stdin     string
 	stdout    string
@@ -73,7 +75,7 @@ type options struct {
 var errUsage = errors.New("bad flags")
 
 // later are flags of the contract that this version refuses.
-var later = []string{"rw", "record", "transcript", "confine", "max-files", "format"}
+var later = []string{"record", "transcript", "confine", "max-files", "format"}
 
 // parseFlags reads the command line. run says that it is `mmsh run`'s, whose
 // defaults differ.
@@ -91,6 +93,10 @@ func parseFlags(args []string, run bool) (*options, error) {
 			return nil, err
 		}
 		fmt.Fprintf(os.Stderr, "mmsh: %s\n", strings.ReplaceAll(err.Error(), "flag provided but not defined: ", "unknown flag "))
+		return nil, errUsage
+	}
+	if err := o.resolveWritable(); err != nil {
+		fmt.Fprintf(os.Stderr, "mmsh: %v\n", err)
 		return nil, errUsage
 	}
 	o.program = fs.Args()
@@ -111,6 +117,7 @@ func (o *options) define(fs *flag.FlagSet) {
 	fs.Func("fault-window", "", o.setWindow)
 	fs.Func("timeout", "", o.setTimeout)
 	fs.StringVar(&o.root, "root", "", "")
+	fs.Func("rw", "", func(path string) error { o.rw = append(o.rw, writablePath{given: path}); return nil })
 	fs.StringVar(&o.cwd, "cwd", "", "")
 	fs.Func("env", "", o.addEnv)
 	fs.StringVar(&o.stdin, "stdin", "", "")

@@ -14,6 +14,7 @@ import (
 
 // Exit statuses of mmsh itself.
 const (
+	exitLost     = 1 // data that guests wrote is not in the host's files
 	exitUsage    = 2
 	exitInternal = 3
 	exitTime     = 124

@@ -59,6 +59,7 @@ func runProgram(o *options) (status int, err error) {
 	defer cancel()
 	defer func() {
 		d.Close()
+		status = tellLost(d.Lost(), status)
 		if leak := m.close(); leak != nil && err == nil {
 			status, err = exitRunFailed, leak
 		}

@@ -76,6 +76,7 @@ func (sh *shell) run() (status int, err error) {
 	defer func() {
 		if sh.d != nil {
 			sh.d.Close()
+			status = tellLost(sh.d.Lost(), status)
 		}
 		if leak := sh.machine.close(); leak != nil && err == nil {
 			status, err = exitInternal, leak
@@ -245,13 +246,33 @@ func (sh *shell) greet() {
 // leave ends mmsh at once, whatever it is doing.
 func (sh *shell) leave(status int) {
 	line.Restore()
-	done := make(chan struct{})
-	go func() { sh.d.Abort(); close(done) }()
+	done := make(chan error, 1)
+	go func() { done <- sh.d.Abort() }()
+	limit := 2 * time.Second // the stubs die with us in any case
+	if len(sh.options.rw) > 0 {
+		limit = time.Minute // what guests have written does not
+	}
 	select {
-	case <-done:
-	case <-time.After(2 * time.Second): // the stubs die with us in any case
+	case lost := <-done:
+		tellLost(lost, status)
+	case <-time.After(limit):
 	}
 	os.Exit(status)
+}
+
+// tellLost says what could not be written to the host, which makes the exit status 1
+// at least.
+func tellLost(lost error, status int) int {
+	if lost == nil {
+		return status
+	}
+	for line := range strings.SplitSeq(lost.Error(), "\n") {
+		fmt.Fprintln(os.Stderr, "mmsh: lost:", line)
+	}
+	if status == 0 {
+		return exitLost
+	}
+	return status
 }
 
 // watchSignals handles Ctrl-C, SIGTERM, SIGHUP and the end of the session's time

@@ -87,6 +87,12 @@ func (m *machine) newWorld() (*debugger.World, error) {
 	tree.Mount("/dev", dev)
 	shm := memfs.New(m.memory, memfs.Options{At: "/dev/shm", Mode: unix.S_ISVTX | 0o777, Minor: 41})
 	tree.Mount("/dev/shm", shm)
+	written, err := m.mountWritable(tree, cache)
+	if err != nil {
+		_ = private.Close()
+		_ = host.Close()
+		return nil, err
+	}
 	var embedded []*vfs.Program
 	return &debugger.World{
 		Tree:  tree,
@@ -95,6 +101,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 			dev.Random = kernelRandom{k}
 			private.SetClock(k.Clock().Now)
 			shm.SetClock(k.Clock().Now)
+			written.setClock(k)
 			tree.Mount("/proc", procfs.New(k))
 			return nil
 		},
@@ -108,6 +115,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 				_ = p.Close() // bytes of our own: nothing is written back
 			}
 			_ = shm.Close() // files of memory: nothing is written back
+			written.close()
 			_ = private.Close()
 			_ = host.Close()
 		},

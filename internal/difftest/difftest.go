@@ -30,6 +30,7 @@ type Options struct {
 	TTY     *os.File      // descriptors 0, 1 and 2, if not nil; Result has no output then
 	Cwd     string        // "": Scratch or testdata
 	Scratch string        // an empty directory of the host's; a guest finds files in memory there
+	Written string        // a directory of the host's that a guest changes as it would natively
 	Sched   sentry.Sched  // of the guest
 	ASIO    mm.ASIOMode   // copies by way of the guest's own mappings; see mm.ASIO
 	Auto    bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
@@ -45,6 +46,9 @@ func (o *Options) setDefaults(t testing.TB) {
 	}
 	if o.Cwd == "" {
 		o.Cwd = o.Scratch
+	}
+	if o.Cwd == "" {
+		o.Cwd = o.Written
 	}
 	if o.Cwd == "" {
 		o.Cwd = testdata(t)

@@ -32,8 +32,9 @@ type world struct {
 	memory   *pgalloc.MemoryFile
 	cache    *pagecache.Cache
 	host     *hostfs.FS
-	private  *memfs.FS // over host
-	scratch  *memfs.FS // nil: there is none
+	private  *memfs.FS  // over host
+	scratch  *memfs.FS  // nil: there is none
+	written  *hostfs.FS // nil: nothing of the host's is
 	events   *mm.Ring
 	kernel   *sentry.Kernel
 
@@ -89,11 +90,18 @@ func newWorld(o Options) (*world, error) {
 		})
 		tree.Mount(o.Scratch, w.scratch)
 	}
+	if o.Written != "" {
+		if w.written, err = hostfs.NewWritable(o.Written, w.cache, hostfs.Options{At: o.Written}); err != nil {
+			return nil, err
+		}
+		tree.Mount(o.Written, w.written)
+	}
 	config := sentry.Config{
 		Platform: w.platform,
 		Memory:   w.memory,
 		Calls:    syscalls.Table(),
 		Tree:     tree,
+		Cache:    w.cache,
 		Events:   w.events,
 		Window:   window,
 		ASIO:     asio,
@@ -107,6 +115,9 @@ func newWorld(o Options) (*world, error) {
 	}
 	if w.kernel, err = sentry.New(config); err != nil {
 		return nil, err
+	}
+	if w.written != nil {
+		w.written.SetClock(w.kernel.Clock().Now)
 	}
 	tree.Mount("/proc", procfs.New(w.kernel))
 	return w, nil
@@ -207,6 +218,9 @@ func (w *world) checkEmpty(t testing.TB) {
 	if err := w.platform.Close(); err != nil {
 		t.Errorf("closing the platform: %v", err)
 	}
+	if err := w.cache.Flush(); err != nil {
+		t.Errorf("files that were not written: %v", err)
+	}
 	w.cache.Evict(1 << 62)
 	if w.scratch != nil {
 		if err := w.scratch.Close(); err != nil {
@@ -215,6 +229,11 @@ func (w *world) checkEmpty(t testing.TB) {
 	}
 	if err := w.private.Close(); err != nil {
 		t.Errorf("closing the private files: %v", err)
+	}
+	if w.written != nil {
+		if err := w.written.Close(); err != nil {
+			t.Errorf("closing what was written: %v", err)
+		}
 	}
 	if err := w.host.Close(); err != nil {
 		t.Errorf("closing the host's tree: %v", err)

@@ -15,6 +15,7 @@ func (f *File) Attr() (a Attr, ok bool) {
 	if w == nil {
 		return Attr{}, false
 	}
+	f.noteMappedWrites()
 	return w.attr, true
 }
 
@@ -94,7 +95,7 @@ func (f *File) change(mask AttrMask, set func(*Attr)) error {
 		return err
 	}
 	f.w.attr = a
-	f.w.unsaved |= mask
+	f.w.unsaved &^= mask
 	f.touch(AttrCTime)
 	return nil
 }
@@ -110,7 +111,7 @@ func (f *File) countLinks(n uint32) {
 	defer f.attrMu.Unlock()
 	if w := f.writer(); w != nil {
 		w.attr.Links += n
-		f.touch(AttrMTime | AttrCTime)
+		f.touch(AttrCTime)
 	}
 }
 
@@ -118,9 +119,26 @@ func (f *File) countLinks(n uint32) {
 func (f *File) TouchAccessTime() {
 	f.attrMu.Lock()
 	defer f.attrMu.Unlock()
-	if w := f.writer(); w != nil && !w.noATime {
+	if w := f.writer(); w != nil && w.accessed() {
 		f.touch(AttrATime)
 	}
+}
+
+// TouchChangeTime notes that the file's attributes were changed.
+func (f *File) TouchChangeTime() {
+	f.attrMu.Lock()
+	defer f.attrMu.Unlock()
+	if f.writer() != nil {
+		f.touch(AttrCTime)
+	}
+}
+
+// accessed reports whether a read changes the access time: with RelATime only if
+// the file has changed since it was last read, or a day has passed.
+func (w *writable) accessed() bool {
+	const day = int64(24 * 3600 * 1e9)
+	a := &w.attr
+	return !w.noATime && (!w.relATime || a.ATime <= a.MTime || a.ATime <= a.CTime || w.now()-a.ATime >= day)
 }
 
 // TouchModificationTime notes that the file was changed.
@@ -130,6 +148,17 @@ func (f *File) TouchModificationTime() {
 	if f.writer() != nil {
 		f.touch(AttrMTime | AttrCTime)
 	}
+}
+
+// noteMappedWrites gives the file the time at which mappings last made pages dirty.
+// attrMu is held, and f.w is there.
+func (f *File) noteMappedWrites() {
+	at := f.w.mapped.Swap(0)
+	if at == 0 {
+		return
+	}
+	f.w.attr.MTime, f.w.attr.CTime = at, at
+	f.w.unsaved |= AttrMTime | AttrCTime
 }
 
 // touch sets the times in mask to now. attrMu is held, and f.w is there.

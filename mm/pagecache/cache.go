@@ -3,6 +3,7 @@ package pagecache
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"mmsh.dev/mmsh/mm/pgalloc"
 )
@@ -18,6 +19,9 @@ type Cache struct {
 	// what Key says of them.
 	written map[inode]*File
 	turn    int // of WriteSome
+
+	failed func(*File, error) // of writeback; may be nil
+	news   atomic.Uint64      // bytes that became dirty since the last WriteSome
 }
 
 // inode is a file whatever its Key's times are.
@@ -28,6 +32,36 @@ func (k Key) inode() inode { return inode{k.Dev, k.Ino} }
 // New returns an empty Cache whose pages come from mem.
 func New(mem *pgalloc.MemoryFile) *Cache {
 	return &Cache{mem: mem, files: make(map[Key]*File), written: make(map[inode]*File)}
+}
+
+// OnFailure sets who is called when a file's pages or attributes could not be
+// written, with locks of the file held. It is set before files are opened.
+func (c *Cache) OnFailure(failed func(f *File, err error)) { c.failed = failed }
+
+// Attr returns the attributes of a file as who writes it sees them: ok is false if
+// nobody has it open for writing.
+func (c *Cache) Attr(dev, ino uint64) (a Attr, ok bool) {
+	if f := c.writer(dev, ino); f != nil {
+		return f.Attr()
+	}
+	return Attr{}, false
+}
+
+// Change calls do with the File of that inode that somebody has open for writing
+// and returns its error; ok is false if there is none.
+func (c *Cache) Change(dev, ino uint64, do func(*File) error) (ok bool, err error) {
+	f := c.writer(dev, ino)
+	if f == nil {
+		return false, nil
+	}
+	return true, do(f)
+}
+
+// writer returns the File of that inode that is written, without a reference.
+func (c *Cache) writer(dev, ino uint64) *File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.written[inode{dev, ino}]
 }
 
 // Memory returns where the pages come from.
@@ -84,7 +118,7 @@ func (c *Cache) release(f *File) error {
 	case !last:
 		return nil
 	case f.unwritten():
-		if err := f.WriteOut(); err != nil {
+		if err := f.flush(); err != nil {
 			return err
 		}
 	}
@@ -127,6 +161,9 @@ func (c *Cache) retire(f *File, opens uint64) error {
 	if !mine {
 		return nil
 	}
+	f.dataMu.Lock()
+	f.dirty.keepClean(everything) // of a file that is gone
+	f.dataMu.Unlock()
 	f.drop(everything)
 	return f.closeBackings()
 }

@@ -31,7 +31,7 @@ type File struct {
 	opens   uint64 // Cache.mu
 	closed  bool   // Cache.mu
 
-	named    atomic.Pointer[string] // by the first Handle
+	named    atomic.Pointer[string] // see Name
 	failures failures               // of writeback
 	reads    atomic.Uint64          // of the Backing, to fill pages
 
@@ -89,7 +89,14 @@ func (f *File) DecRef() error { return f.cache.release(f) }
 // Key returns what tells f from other files.
 func (f *File) Key() Key { return f.key }
 
-// Name returns what the first Handle of f was called, "" before there is one.
+// place notes where f is, for who asks when no Handle is left.
+func (f *File) place(p Place) {
+	name := p.Path()
+	f.named.Store(&name)
+}
+
+// Name returns where the Handle that was made or dropped last saw f, "" before
+// there is one.
 func (f *File) Name() string {
 	if name := f.named.Load(); name != nil {
 		return *name
@@ -232,9 +239,13 @@ func (f *File) translations(required, optional memmap.MappableRange) []memmap.Tr
 // allowWrites lets who is given ts write to them: they stay dirty from now on.
 // dataMu is held for writing.
 func (f *File) allowWrites(ts []memmap.Translation) {
+	before := f.dirty.Span()
 	for i := range ts {
 		ts[i].Perms.Write = true
 		f.dirty.keepDirty(ts[i].Source)
+	}
+	if f.noteDirt(before) {
+		f.w.mapped.Store(f.w.now())
 	}
 }
 
@@ -258,6 +269,9 @@ func (f *File) ReadAt(p []byte, off uint64) (int, error) {
 	}
 	return n, err
 }
+
+// ReadUnnoticed is ReadAt that leaves the access time alone.
+func (f *File) ReadUnnoticed(p []byte, off uint64) (int, error) { return f.read(p, off) }
 
 func (f *File) read(p []byte, off uint64) (int, error) {
 	f.dataMu.RLock()

@@ -54,7 +54,14 @@ func (f *File) unwritten() bool {
 	f.attrMu.Lock()
 	defer f.attrMu.Unlock()
 	w := f.writer()
-	return w != nil && (w.unsaved != 0 || f.Dirty() > 0)
+	return w != nil && (w.unsaved != 0 || f.Dirty() > 0) && !w.gone()
+}
+
+// gone reports whether the file has no name any more, so that nobody misses what
+// its last user leaves unwritten.
+func (w *writable) gone() bool {
+	g, ok := w.out.(interface{ Gone() bool })
+	return ok && g.Gone()
 }
 
 // closeBackings closes what f reads and writes through.

@@ -2,6 +2,7 @@ package pagecache
 
 import (
 	"math"
+	"sync/atomic"
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
@@ -47,26 +48,30 @@ const (
 
 // WriteOptions are what a File needs to know to be written.
 type WriteOptions struct {
-	Attr    Attr         // as the Backing has them now
-	NoATime bool         // reading leaves the access time alone
-	Now     func() int64 // the clock of the file's times, in nanoseconds
+	Attr     Attr         // as the Backing has them now
+	NoATime  bool         // reading leaves the access time alone
+	RelATime bool         // reading moves it if the file has changed since, or once a day
+	Now      func() int64 // the clock of the file's times, in nanoseconds
 }
 
 // writable is what a File has once somebody has opened it for writing.
 type writable struct {
-	out     WritableBacking
-	apart   bool // out is not the File's Backing as well
-	noATime bool
-	now     func() int64
+	out      WritableBacking
+	apart    bool // out is not the File's Backing as well
+	noATime  bool
+	relATime bool
+	now      func() int64
 
 	// attr and unsaved, what of it the Backing does not have yet: attrMu, but for
 	// attr.Size, which is read under attrMu or dataMu and written under both.
 	attr    Attr
 	unsaved AttrMask
+
+	mapped atomic.Int64 // when a mapping last made pages dirty, 0: never since noted in attr
 }
 
 func newWritable(b WritableBacking, o *WriteOptions) *writable {
-	return &writable{out: b, noATime: o.NoATime, now: o.Now, attr: o.Attr}
+	return &writable{out: b, noATime: o.NoATime, relATime: o.RelATime, now: o.Now, attr: o.Attr}
 }
 
 // becomeWritable makes f write through b, which it takes over if it is the first.

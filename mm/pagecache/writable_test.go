@@ -396,7 +396,7 @@ func TestAttributes(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	f.UpdateAttr(Attr{Perms: 1, UID: 1, GID: 9, Size: page, Links: 3})
-	if b, _ := f.Attr(); b.Perms != 0o640 || b.UID != 5 || b.GID != 9 || b.Links != 3 || b.MTime != a.MTime {
+	if b, _ := f.Attr(); b.Perms != 1 || b.UID != 1 || b.GID != 9 || b.Links != 3 || b.CTime != a.CTime { // all but ctime the backing knows
 		t.Errorf("told by the backing: %+v", b)
 	}
 	if n, err := f.ReadAt(make([]byte, 1), 0); n != 1 || err != nil {
@@ -405,7 +405,7 @@ func TestAttributes(t *testing.T) {
 	if b, _ := f.Attr(); b.ATime == 42 || b.CTime != a.CTime {
 		t.Errorf("read: %+v", b)
 	}
-	if err := f.WriteOut(); err != nil || s.syncs != 1 || s.attr.Perms != 0o640 || s.set&AttrATime == 0 || f.unwritten() {
+	if err := f.WriteOut(); err != nil || s.syncs != 1 || s.set&AttrATime == 0 || s.set&AttrCTime == 0 || f.unwritten() {
 		t.Errorf("%v: %+v", err, s.attr)
 	}
 	drop(t, f)

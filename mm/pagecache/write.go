@@ -2,7 +2,6 @@ package pagecache
 
 import (
 	"fmt"
-	"io"
 
 	"golang.org/x/sys/unix"
 
@@ -79,7 +78,7 @@ func (f *File) writePiece(p []byte, off uint64) (int, error) {
 	}
 	n, err := f.w.out.WriteFromBlocksAt(safemem.Of(p), off)
 	if n == 0 && err == nil {
-		err = io.ErrShortWrite
+		err = errShortWrite
 	}
 	return int(n), err
 }
@@ -94,7 +93,9 @@ func (f *File) writeCached(p []byte, off uint64, seg segment.Segment[memmap.Mapp
 	}
 	n, err := safemem.Copy(dst.DropFirst(off%memmap.PageSize), safemem.Of(p))
 	if n > 0 {
+		before := f.dirty.Span()
 		f.dirty.markDirty(pagesOf(off, off+n))
+		f.noteDirt(before)
 	}
 	return int(n), err
 }

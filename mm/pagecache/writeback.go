@@ -2,8 +2,10 @@ package pagecache
 
 import (
 	"errors"
-	"io"
+	"fmt"
 	"math"
+
+	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
@@ -27,10 +29,18 @@ func (f *File) writeDirty(mr memmap.MappableRange, most uint64) (n uint64, reach
 		n += uint64(reached - part.Start)
 		f.dirty.markClean(memmap.MappableRange{Start: part.Start, End: reached})
 		if err != nil {
-			return n, reached, f.failures.record(err)
+			return n, reached, f.fail(err)
 		}
 	}
 	return n, mr.End, nil
+}
+
+// fail records a failure of writeback, if err is one, and returns it.
+func (f *File) fail(err error) error {
+	if err != nil && f.cache.failed != nil {
+		f.cache.failed(f, err)
+	}
+	return f.failures.record(err)
 }
 
 // writePages writes mr, all of which is cached, up to the file's end. It returns
@@ -54,6 +64,9 @@ func (f *File) writePages(mr memmap.MappableRange) (memmap.MappableOffset, error
 	return mr.End, nil
 }
 
+// errShortWrite is what a Backing did that takes nothing and says no error.
+var errShortWrite = fmt.Errorf("%w: nothing was taken", unix.EIO)
+
 // writeAll writes srcs over short counts.
 func writeAll(out WritableBacking, srcs safemem.Seq, off uint64) (uint64, error) {
 	done := uint64(0)
@@ -64,7 +77,7 @@ func writeAll(out WritableBacking, srcs safemem.Seq, off uint64) (uint64, error)
 			return done, err
 		}
 		if n == 0 {
-			return done, io.ErrShortWrite
+			return done, errShortWrite
 		}
 		srcs = srcs.DropFirst(n)
 	}
@@ -81,7 +94,16 @@ func (f *File) SyncRange(mr memmap.MappableRange) error {
 	if err := f.writeBack(mr); err != nil {
 		return err
 	}
-	return f.failures.record(w.out.Sync())
+	return f.fail(w.out.Sync())
+}
+
+// WriteBack writes all dirty pages back, without making them durable. What a mapping
+// may still write stays dirty.
+func (f *File) WriteBack() error {
+	if f.writer() == nil {
+		return nil
+	}
+	return f.writeBack(everything)
 }
 
 // writeBack is writeDirty of all of mr, for who holds no lock below mapsMu.
@@ -95,6 +117,18 @@ func (f *File) writeBack(mr memmap.MappableRange) error {
 // WriteOut writes dirty pages, then dirty attributes, and makes both durable. What
 // could not be written stays dirty.
 func (f *File) WriteOut() error {
+	if err := f.flush(); err != nil {
+		return err
+	}
+	w := f.writer()
+	if w == nil {
+		return nil
+	}
+	return f.fail(w.out.Sync())
+}
+
+// flush is WriteOut that trusts the Backing with what it was given.
+func (f *File) flush() error {
 	f.attrMu.Lock()
 	defer f.attrMu.Unlock()
 	w := f.writer()
@@ -104,13 +138,29 @@ func (f *File) WriteOut() error {
 	if err := f.writeBack(everything); err != nil {
 		return err
 	}
-	if w.unsaved != 0 {
-		if err := w.out.SetMaskedAttributes(w.unsaved, w.attr); err != nil {
-			return f.failures.record(err)
-		}
-		w.unsaved = 0
+	f.noteMappedWrites()
+	if w.unsaved == 0 {
+		return nil
 	}
-	return f.failures.record(w.out.Sync())
+	mask := w.unsaved
+	if size, err := w.out.Size(); mask&AttrSize != 0 && err == nil && size >= w.attr.Size {
+		mask &^= AttrSize // somebody else may have made it longer since
+	}
+	if err := w.out.SetMaskedAttributes(mask, w.attr); err != nil {
+		return f.fail(err)
+	}
+	w.unsaved = 0
+	return nil
+}
+
+// Flush writes out all files, as a world ends: what the Backings were given is
+// theirs. It returns all failures; what failed stays dirty.
+func (c *Cache) Flush() error {
+	var errs []error
+	for _, f := range c.hold() {
+		errs = append(errs, f.flush(), c.putBack(f))
+	}
+	return errors.Join(errs...)
 }
 
 // WriteBack writes all dirty pages back and makes them clean: who maps them for
@@ -132,12 +182,33 @@ func (c *Cache) Sync() error {
 	return errors.Join(errs...)
 }
 
+// noteDirt counts what became dirty since before bytes were, and reports whether
+// anything did. dataMu is held for writing.
+func (f *File) noteDirt(before uint64) bool {
+	n := f.dirty.Span() - before
+	f.cache.news.Add(n)
+	return n > 0
+}
+
+// writeEvery is how much may become dirty before WriteDue says so, in bytes.
+const writeEvery = 32 << 20
+
+// WriteDue is WriteSome once enough has become dirty since the last one: whoever
+// makes pages dirty calls it where no lock is held, so that what a crash of the
+// machine costs is bounded, and when it is written depends on the guests alone.
+func (c *Cache) WriteDue() {
+	if c.news.Load() >= writeEvery {
+		_, _ = c.WriteSome(writeEvery) // failures are recorded, and the pages stay dirty
+	}
+}
+
 // WriteSome writes back up to most bytes of dirty pages, rounded up to pages, going
 // round over files and pages: the background's step. Pages become clean: who maps
 // them for writing has to ask again. No lock of a memory manager may be held.
 // It returns how many bytes went, and all failures; what failed stays dirty and
 // the next call begins behind it.
 func (c *Cache) WriteSome(most uint64) (uint64, error) {
+	c.news.Store(0)
 	files := c.hold()
 	var errs []error
 	done := uint64(0)

@@ -25,7 +25,7 @@ type Filter struct {
 }
 
 // EventKinds are the kinds of events that filters and @kind know.
-var EventKinds = []string{"fault", "cow", "map", "unmap", "protect", "fork", "exec", "exit", "signal", "syscall"}
+var EventKinds = []string{"fault", "cow", "map", "unmap", "protect", "fork", "exec", "exit", "signal", "syscall", "writeback"}
 
 // clauses are the filter words that take what follows them. Each returns how many
 // words it took.

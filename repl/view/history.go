@@ -35,7 +35,7 @@ func (e Event) Line(withPID bool) string {
 	parts = append(parts, e.Kind)
 	parts = append(parts, e.what()...)
 	if e.Errno != "" {
-		parts = append(parts, "refused:", e.Errno)
+		parts = append(parts, pick(e.Kind == "writeback", "failed:", "refused:"), e.Errno)
 	}
 	if e.Note != "" {
 		parts = append(parts, e.Note)

@@ -86,7 +86,8 @@ type Debugger struct {
 	pid, tid int32 // the current process and thread
 	child    int32 // the newest child, 0 if none
 	aborts   atomic.Pointer[sentry.Kernel]
-	stop     *Stop // the last one
+	lost     []error // what worlds that ended could not write
+	stop     *Stop   // the last one
 }
 
 // New returns a Debugger with no world yet: Blank or Load makes one.
@@ -181,7 +182,28 @@ func (d *Debugger) endWorld() {
 	d.aborts.Store(nil)
 	d.pid, d.tid, d.child, d.stop = 0, 0, 0, nil
 	k.Shutdown()
+	d.lost = append(d.lost, writeOut(w.Cache, true)...)
 	w.close()
+}
+
+// Lost returns what worlds that have ended could not write to the host, nil if all
+// was written: an error for each file.
+func (d *Debugger) Lost() error { return errors.Join(d.lost...) }
+
+// writeOut writes all files out as their world ends, and says what could not be
+// written; giveUp says that it never will be.
+func writeOut(cache *pagecache.Cache, giveUp bool) (lost []error) {
+	if cache == nil {
+		return nil
+	}
+	_ = cache.Flush() // each file tells its own failure
+	for _, f := range cache.Unwritten() {
+		lost = append(lost, fmt.Errorf("%s: %d bytes are not written: %w", f.Name(), f.Dirty(), f.LastError()))
+		if giveUp {
+			_, _ = f.Abandon() // nobody uses it: the world is at its end
+		}
+	}
+	return lost
 }
 
 func (w *World) close() {
@@ -191,11 +213,14 @@ func (w *World) close() {
 }
 
 // Abort kills every process of the world, whatever state it is in, from any goroutine:
-// the last resort before an exit.
-func (d *Debugger) Abort() {
-	if k := d.aborts.Load(); k != nil {
-		k.Shutdown()
+// the last resort before an exit. It returns what could not be written to the host.
+func (d *Debugger) Abort() error {
+	k := d.aborts.Load()
+	if k == nil {
+		return nil
 	}
+	k.Shutdown()
+	return errors.Join(writeOut(k.Config().Cache, false)...)
 }
 
 // Close ends the world and every stub in it.

@@ -234,6 +234,3 @@ func fallocate(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return w.At.Allocate(mode, off, n)
 	})
 }
-
-// sync(): nothing that guests can write has a disk behind it.
-func syncAll(*sentry.Task, sentry.Args) (uintptr, error) { return 0, nil }

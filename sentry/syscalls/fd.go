@@ -207,24 +207,6 @@ func pipe2(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return 0, nil
 }
 
-// fsync(fd) and fdatasync(fd): nothing that guests can write has a disk behind it.
-func fsync(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	d, err := getFile(t, i32(a[0]))
-	if err != nil {
-		return 0, err
-	}
-	defer d.DecRef()
-	st, err := d.Stat()
-	if err != nil {
-		return 0, err
-	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFREG, unix.S_IFDIR, unix.S_IFBLK:
-		return 0, nil
-	}
-	return 0, invalid("fsync", "%s cannot be synchronised", d.Path())
-}
-
 // fadvise64(fd, offset, length, advice): advice is taken and has no effect.
 func fadvise64(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	d, err := getFile(t, i32(a[0]))

@@ -5,7 +5,7 @@
 //	signatures.go  what all the numbers are called, and their arguments
 //	args.go        hostile numbers into typed ones; values in and out of the guest
 //	memory.go mmap.go madvise.go mlock.go numa.go pkey.go memfd.go shm.go       mappings
-//	io.go fd.go open.go stat.go dir.go change.go ioctl.go poll.go       files
+//	io.go fd.go open.go stat.go dir.go change.go sync.go ioctl.go poll.go       files
 //	process.go wait.go prctl.go identity.go caps.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
 //	format.go constants.go       calls as people read and write them
@@ -108,7 +108,7 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_PIPE:        pipe1,
 	unix.SYS_PIPE2:       pipe2,
 	unix.SYS_FSYNC:       fsync,
-	unix.SYS_FDATASYNC:   fsync,
+	unix.SYS_FDATASYNC:   fdatasync,
 	unix.SYS_FADVISE64:   fadvise64,
 	unix.SYS_IOCTL:       ioctl,
 	unix.SYS_POLL:        poll,
@@ -163,6 +163,9 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_FTRUNCATE: ftruncate,
 	unix.SYS_FALLOCATE: fallocate,
 	unix.SYS_SYNC:      syncAll,
+	unix.SYS_SYNCFS:    syncfs,
+
+	unix.SYS_SYNC_FILE_RANGE: syncFileRange,
 
 	unix.SYS_MEMFD_CREATE: memfdCreate,
 	unix.SYS_SHMGET:       shmget,

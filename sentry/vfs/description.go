@@ -130,16 +130,28 @@ func (d *Description) Write(p []byte) (int, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	n, end, err := d.writeAt(p, d.offset)
+	if n > 0 || err == nil {
+		d.offset = end
+	}
+	return n, err
+}
+
+// writeAt writes at off, or at the end with O_APPEND, and returns also where that
+// ended.
+func (d *Description) writeAt(p []byte, off int64) (n int, end int64, err error) {
 	if d.Flags()&unix.O_APPEND != 0 {
+		if a, ok := d.file.(Appender); ok {
+			return a.Append(p)
+		}
 		st, err := d.file.Stat()
 		if err != nil {
-			return 0, err
+			return 0, off, err
 		}
-		d.offset = st.Size
+		off = st.Size
 	}
-	n, err := d.file.PWrite(p, d.offset)
-	d.offset += int64(n)
-	return n, err
+	n, err = d.file.PWrite(p, off)
+	return n, off + int64(n), err
 }
 
 // PRead is pread64: it leaves the shared offset alone. ESPIPE for what has no
@@ -157,14 +169,8 @@ func (d *Description) PWrite(p []byte, off int64) (int, error) {
 	if err := d.mayAt("pwrite", unix.O_RDONLY, off, len(p)); err != nil {
 		return 0, err
 	}
-	if d.Flags()&unix.O_APPEND != 0 {
-		st, err := d.file.Stat()
-		if err != nil {
-			return 0, err
-		}
-		off = st.Size
-	}
-	return d.file.PWrite(p, off)
+	n, _, err := d.writeAt(p, off)
+	return n, err
 }
 
 // Seek is lseek, SEEK_DATA and SEEK_HOLE included.

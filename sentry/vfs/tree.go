@@ -72,7 +72,7 @@ func NewTree(root FS) *Tree { return &Tree{mounts: []mount{{"", root}}} }
 // below. All mounts are made before guests run.
 func (t *Tree) Mount(at string, fs FS) {
 	at = strings.TrimSuffix(path.Clean("/"+at), "/")
-	t.mounts = append(t.mounts, mount{at, fs})
+	t.mounts = append([]mount{{at, fs}}, t.mounts...)
 	slices.SortStableFunc(t.mounts, func(a, b mount) int { return len(b.at) - len(a.at) })
 }
 

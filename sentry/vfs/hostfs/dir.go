@@ -74,3 +74,21 @@ func parseDirents(buf []byte) ([]vfs.Dirent, error) {
 	}
 	return entries, nil
 }
+
+// editableDir is a directory of a file system that is written, open for reading.
+type editableDir struct {
+	dir
+	at string // where it was found
+}
+
+// Path implements vfs.Pather.
+func (d *editableDir) Path() string { return d.fs.pathOf(d.fd, d.at) }
+
+// Node implements vfs.Linked.
+func (d *editableDir) Node(who vfs.Caller) vfs.Node { return d.fs.again(d.fd, d.at, who) }
+
+// Sync implements vfs.Syncer.
+func (d *editableDir) Sync(bool) error { return again(func() error { return unix.Fsync(d.fd) }) }
+
+// SyncRange implements vfs.Syncer.
+func (d *editableDir) SyncRange(int64, int64) error { return nil }

@@ -29,7 +29,7 @@ func openFile(fs *FS, fd int, name string, huge bool) (vfs.File, error) {
 	return &file{pagecache.NewHandle(pages, name), fs}, nil
 }
 
-func (f *file) fd() int { return f.File().Backing().(backing).fd }
+func (f *file) fd() int { return hostFD(f.File()) }
 
 func (f *file) Stat() (unix.Stat_t, error) { return stat(f.fd()) }
 func (f *file) Seekable() bool             { return true }
@@ -54,7 +54,7 @@ func (f *file) SeekFrom(pos, off int64, whence int) (int64, error) {
 
 // Reopen implements vfs.Reopener.
 func (f *file) Reopen(flags int) (vfs.File, error) {
-	n := node{f.fs, f.fd(), f.Name()[1:]}
+	n := node{fs: f.fs, fd: f.fd(), path: f.Name()[1:]}
 	return n.openFile(flags)
 }
 

@@ -2,7 +2,6 @@ package hostfs
 
 import (
 	"fmt"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +14,7 @@ type node struct {
 	fs   *FS
 	fd   int // O_PATH
 	path string
+	who  vfs.Caller
 }
 
 func (n *node) Stat() (unix.Stat_t, error) { return stat(n.fd) }
@@ -56,7 +56,7 @@ func (n *node) Open(flags int) (vfs.File, error) {
 }
 
 func (n *node) openDir() (vfs.File, error) {
-	fd, err := n.reopen(unix.O_DIRECTORY)
+	fd, err := n.reopen(unix.O_RDONLY | unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (n *node) openFile(flags int) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := n.reopen(0)
+	fd, err := n.reopen(unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -91,12 +91,12 @@ func (n *node) fileSystem() (int64, error) {
 	return st.Type, nil
 }
 
-// reopen opens for reading what the handle leads to, whatever its path leads to
+// reopen opens as flags say what the handle leads to, whatever its path leads to
 // by now.
 func (n *node) reopen(flags int) (int, error) {
-	path := "/proc/self/fd/" + strconv.Itoa(n.fd)
+	path := procPath(n.fd)
 	fd, err := n.fs.fds.open(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
+		return unix.Open(path, unix.O_CLOEXEC|unix.O_NOCTTY|flags, 0)
 	})
 	if err == unix.ENOENT {
 		return -1, fmt.Errorf("%w: mmsh needs the host's /proc", unix.EIO)
@@ -114,3 +114,12 @@ func stat(fd int) (unix.Stat_t, error) {
 func keyOf(st *unix.Stat_t) pagecache.Key {
 	return pagecache.Key{Dev: st.Dev, Ino: st.Ino, MTime: st.Mtim.Nano(), Size: st.Size}
 }
+
+// lost is a Node for which the host has no descriptor left.
+type lost struct{ err error }
+
+func (n lost) Stat() (unix.Stat_t, error) { return unix.Stat_t{}, n.err }
+func (n lost) Readlink() (string, error)  { return "", n.err }
+func (n lost) Access(uint32) error        { return n.err }
+func (n lost) Open(int) (vfs.File, error) { return nil, n.err }
+func (lost) Close()                       {}

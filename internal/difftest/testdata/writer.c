@@ -1,0 +1,24 @@
+// Writes a file through a shared mapping and says how writing it back went: writer
+// FILE BYTES [wait]. With wait it is not at its end then.
+#include "guest.h"
+
+int main(int argc, char **argv)
+{
+	long size = atol(argv[2]);
+	int fd = open(argv[1], O_RDWR | O_CREAT, 0644), again = open(argv[1], O_RDWR);
+	if (fd < 0 || ftruncate(fd, size) < 0) {
+		printf("%s: %s\n", argv[1], strerrorname_np(errno));
+		return 9;
+	}
+	char *p = mmap(0, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (long i = 0; i < size; i++)
+		p[i] = 'a' + i % 23;
+	CALL(msync, p, size, MS_SYNC);
+	CALL(fsync, again);
+	CALL(close, again);
+	printf("written\n");
+	fflush(stdout);
+	if (argc > 3)
+		pause();
+	return 0;
+}
