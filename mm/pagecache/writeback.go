@@ -97,15 +97,6 @@ func (f *File) SyncRange(mr memmap.MappableRange) error {
 	return f.fail(w.out.Sync())
 }
 
-// WriteBack writes all dirty pages back, without making them durable. What a mapping
-// may still write stays dirty.
-func (f *File) WriteBack() error {
-	if f.writer() == nil {
-		return nil
-	}
-	return f.writeBack(everything)
-}
-
 // writeBack is writeDirty of all of mr, for who holds no lock below mapsMu.
 func (f *File) writeBack(mr memmap.MappableRange) error {
 	f.dataMu.Lock()

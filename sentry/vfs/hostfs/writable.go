@@ -189,7 +189,7 @@ func (f *writableFile) Allocate(mode uint32, off, n int64) error {
 // written.
 func (f *writableFile) SeekFrom(pos, off int64, whence int) (int64, error) {
 	if whence == unix.SEEK_DATA || whence == unix.SEEK_HOLE {
-		if err := f.File().WriteBack(); err == nil {
+		if _, err := f.File().WriteBack(); err == nil {
 			return unix.Seek(hostFD(f.File()), off, whence)
 		}
 		pos = 0 // what cannot be written is taken for data without holes: that is allowed
