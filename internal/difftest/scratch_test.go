@@ -10,10 +10,23 @@ import (
 // TestDifferentialTree: a guest that changes files in memory of ours finds what it
 // finds natively on a tmpfs.
 func TestDifferentialTree(t *testing.T) {
-	prog := Build(t, "tree", "-static")
+	inScratch(t, "tree")
+}
+
+// inScratch compares what a guest says that has an empty directory of its own.
+func inScratch(t *testing.T, name string) {
+	t.Helper()
+	prog := Build(t, name, "-static")
 	for _, o := range []Options{{}, {Auto: true, Sched: sentry.SchedFree}} {
 		o.Scratch = scratch(t)
 		Compare(t, prog, o, Inodes)
+	}
+}
+
+// TestDifferentialFiles: the calls on files that need some to be made.
+func TestDifferentialFiles(t *testing.T) {
+	for _, name := range []string{"locks"} {
+		t.Run(name, func(t *testing.T) { inScratch(t, name) })
 	}
 }
 

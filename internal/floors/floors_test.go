@@ -28,6 +28,7 @@ var floors = []string{
 	"sentry/vfs/hostfs, sentry/vfs/devfs, sentry/vfs/memfs, sentry/vfs/pipe, sentry/vfs/stdio",
 	"sentry/vfs/synth",
 	"sentry/vfs",
+	"sentry/vfs/filelock",
 	"loader",
 	"mm",
 	"mm/pagecache, mm/shmem",

@@ -25,6 +25,7 @@ type systemFile struct {
 }
 
 var systemFiles = []systemFile{
+	{"locks", 0o444, (*FS).locks},
 	{"sys/vm/max_map_count", 0o644, func(*FS) []byte { return fmt.Appendln(nil, mm.MaxMapCount) }},
 	{"sysvipc/shm", 0o444, (*FS).shm},
 }

@@ -133,6 +133,10 @@ func fcntl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if d.Flags()&unix.O_PATH != 0 {
 		return 0, unix.EBADF
 	}
+	switch command {
+	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
+		return 0, recordLock(t, fd, d, command, addr(arg))
+	}
 	return fcntlFile(d, command, arg)
 }
 
@@ -156,7 +160,26 @@ func fcntlFile(d *vfs.Description, command int32, arg uint64) (uintptr, error) {
 		}
 		return 16 * memmap.PageSize, nil
 	}
-	return 0, invalid("fcntl", "command %d is not known", command)
+	return noLease(d, command, arg)
+}
+
+// noLease answers for leases and directory notes, which the sandbox grants to
+// nobody, as Linux does where others have the file open.
+func noLease(d *vfs.Description, command int32, arg uint64) (uintptr, error) {
+	st, err := d.Stat()
+	if err != nil {
+		return 0, err
+	}
+	kind := st.Mode & unix.S_IFMT
+	switch {
+	case command == unix.F_GETLEASE:
+		return unix.F_UNLCK, nil
+	case command == unix.F_SETLEASE && (arg == unix.F_UNLCK || kind == unix.S_IFREG && (arg == unix.F_RDLCK || arg == unix.F_WRLCK)):
+		return 0, memmap.Refuse("fcntl", unix.EAGAIN, "there are no leases")
+	case command == unix.F_NOTIFY && kind != unix.S_IFDIR:
+		return 0, unix.ENOTDIR
+	}
+	return 0, invalid("fcntl", "command %d with %#x is not known", command, arg)
 }
 
 // lseek(fd, offset, whence).

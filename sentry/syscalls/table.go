@@ -105,6 +105,7 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_DUP3:        dup3,
 	unix.SYS_FCNTL:       fcntl,
 	unix.SYS_LSEEK:       lseek,
+	unix.SYS_FLOCK:       flock,
 	unix.SYS_PIPE:        pipe1,
 	unix.SYS_PIPE2:       pipe2,
 	unix.SYS_FSYNC:       fsync,

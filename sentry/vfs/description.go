@@ -28,6 +28,7 @@ type Description struct {
 	offset int64
 
 	flags atomic.Int64
+	locks atomic.Pointer[heldLocks] // nil: it never had locks of its own
 }
 
 // NewDescription returns the description of f with one user. path is what
@@ -272,6 +273,7 @@ func (d *Description) DecRef() error {
 	case n < 0:
 		panic("vfs: description of " + d.path + " released twice")
 	}
+	d.unlock()
 	return d.file.Release()
 }
 

@@ -3,8 +3,11 @@ package vfs
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/sentry/vfs/filelock"
 )
 
 // maxFD bounds every table, whatever the limit: Linux's fs.nr_open.
@@ -15,6 +18,8 @@ type Table struct {
 	mu    sync.Mutex
 	slots []slot
 	free  int32 // no slot below is free
+
+	locks atomic.Pointer[filelock.Registry] // nil: the process never had locks
 }
 
 // slot is a descriptor; d is nil where there is none.
@@ -81,7 +86,7 @@ func (t *Table) Set(fd int32, d *Description, cloexec bool, limit uint64) error 
 	old := t.put(fd, slot{d, cloexec})
 	t.mu.Unlock()
 	if old != nil {
-		_ = old.DecRef() // dup2 tells nobody of it
+		_ = t.drop(old) // dup2 tells nobody of it
 	}
 	return nil
 }
@@ -109,7 +114,7 @@ func (t *Table) Close(fd int32) error {
 	*s = slot{}
 	t.free = min(t.free, fd)
 	t.mu.Unlock()
-	return d.DecRef()
+	return t.drop(d)
 }
 
 // CloseOnExec reports fd's flag. EBADF.
@@ -167,7 +172,7 @@ func (t *Table) closeIf(which func(slot) bool) {
 	}
 	t.mu.Unlock()
 	for _, d := range closed {
-		_ = d.DecRef() // nobody is left to be told
+		_ = t.drop(d) // nobody is left to be told
 	}
 }
 

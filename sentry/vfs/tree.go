@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/sentry/vfs/filelock"
 )
 
 // FS is a file system that can be mounted in a Tree. Its paths are relative to
@@ -58,6 +59,7 @@ type Jumper interface{ Jump() *Description }
 type Tree struct {
 	mounts []mount // deepest first
 	inodes atomic.Uint64
+	locks  filelock.Registry
 }
 
 type mount struct {
