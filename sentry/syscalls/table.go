@@ -139,6 +139,20 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_GETDENTS64: getdents64,
 	unix.SYS_UMASK:      umask,
 
+	// Extended attributes.
+	unix.SYS_SETXATTR:     setxattr(byPath),
+	unix.SYS_LSETXATTR:    setxattr(byLink),
+	unix.SYS_FSETXATTR:    setxattr(byFD),
+	unix.SYS_GETXATTR:     getxattr(byPath),
+	unix.SYS_LGETXATTR:    getxattr(byLink),
+	unix.SYS_FGETXATTR:    getxattr(byFD),
+	unix.SYS_LISTXATTR:    listxattr(byPath),
+	unix.SYS_LLISTXATTR:   listxattr(byLink),
+	unix.SYS_FLISTXATTR:   listxattr(byFD),
+	unix.SYS_REMOVEXATTR:  removexattr(byPath),
+	unix.SYS_LREMOVEXATTR: removexattr(byLink),
+	unix.SYS_FREMOVEXATTR: removexattr(byFD),
+
 	// Changes of the tree.
 	unix.SYS_MKDIR:     mkdir,
 	unix.SYS_MKDIRAT:   mkdirat,

@@ -39,12 +39,13 @@ type FS struct {
 	uid uint32 // mmsh's own
 	now func() time.Time
 
-	mu   sync.Mutex // names, attributes, references
-	last uint64     // inode number
-	root *inode
-	used int  // names, files and hidden names
-	most int  // of them
-	done bool // closed
+	mu     sync.Mutex // names, attributes, references
+	last   uint64     // inode number
+	xattrs int        // bytes of all attributes
+	root   *inode
+	used   int  // names, files and hidden names
+	most   int  // of them
+	done   bool // closed
 
 	lower   vfs.FS // nil: none
 	known   map[lowKey]*inode

@@ -38,6 +38,7 @@ type inode struct {
 
 	pages   *shmem.Pages      // of a regular file
 	text    string            // of a symbolic link
+	xattrs  map[string][]byte // extended attributes; of a lower file only if own
 	entries map[string]*entry // of a directory
 	self    *entry            // a directory's only name; nil: the root's
 	next    int64             // a directory's next entry.seq
@@ -229,6 +230,7 @@ func (i *inode) dropIfUnused() {
 		return
 	}
 	i.dropped = true
+	i.dropXattrs()
 	if i.key == (lowKey{}) || i.own {
 		i.fs.used--
 	}

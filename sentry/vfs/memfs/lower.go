@@ -265,6 +265,9 @@ func (e *entry) own() error {
 	if err := i.fs.charge(1); err != nil {
 		return err
 	}
+	if err := i.ownXattrs(); err != nil {
+		return err
+	}
 	i.refresh(&st)
 	i.own = true
 	return nil
