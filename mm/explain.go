@@ -195,6 +195,9 @@ func endOf(m memmap.Mappable) (memmap.MappableOffset, bool) {
 
 // checkRead says why m could not bring a page in, if it knows without doing it.
 func checkRead(m memmap.Mappable, off memmap.MappableOffset) error {
+	for over, ok := m.(interface{ Unwrap() memmap.Mappable }); ok; over, ok = m.(interface{ Unwrap() memmap.Mappable }) {
+		m = over.Unwrap() // of files that lie over others
+	}
 	if f, ok := m.(interface {
 		CheckRead(memmap.MappableOffset) error
 	}); ok {

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -367,7 +368,7 @@ func (c *call) namesFile(i int) bool {
 		return true
 	}
 	for _, f := range c.s.d.CachedFiles() {
-		if nameOf(f) == name {
+		if nameOf(f) == name || path.Base(f.Name) == name {
 			return true
 		}
 	}

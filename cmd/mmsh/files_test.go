@@ -55,3 +55,15 @@ func TestFileCommandsRefuse(t *testing.T) {
 		needs(t, line, r.err, want)
 	}
 }
+
+// Files of the host are written in a private layer, and their pages are found there.
+func TestTheCacheStepOfAnOrdinaryFile(t *testing.T) {
+	r := play(t, `mmap 4k r private file /etc/passwd; let p = $_; walk $p; touch $p r; walk $p; expect pages $p,4k "f"; evict $p,4k; expect pages $p,4k "."
+open /etc/passwd rw; mmap 4k rw shared file /etc/passwd; let s = $_; write $s "mine"; expect mem $p "mine"; expect file /etc/passwd "mine"; cache /etc/passwd`)
+	if r.status != 0 {
+		t.Fatalf("status %d\n%s%s", r.status, r.out, r.err)
+	}
+	needs(t, "walk", r.out, `cache    page 0x0 is not there yet`, `cache    page 0x0, clean, memfile offset`)
+	needs(t, "evict", r.out, `evicted /etc/passwd: 4K; 0 cached`)
+	needs(t, "cache", r.out, `4K of .* cached, 0 dirty, 2 mappings`)
+}

@@ -128,6 +128,16 @@ static inline void say(const char *s)
 /* touch reads a byte so that the compiler cannot leave it out. */
 static inline uchar touch(const volatile void *p) { return *(const volatile uchar *)p; }
 
+/* touch_stack brings in the pages below the stack pointer: how long a signal's frame
+ * is depends on the processor, and which pages it touches should not. */
+static inline __attribute__((noinline)) void touch_stack(void)
+{
+	volatile uchar room[4 * PAGE];
+
+	for (int i = 3; i >= 0; i--)
+		room[i * PAGE] = 0;
+}
+
 int main(int argc, char **argv);
 
 /* The kernel starts a program with argc at the stack pointer and argv above it. */

@@ -72,6 +72,7 @@ int main(int argc, char **argv)
 	uchar *beyond = mmap_file("/etc/passwd", PAGE, 1ul << 30);
 
 	(void)argc, (void)argv;
+	touch_stack();
 	handle(SIGSEGV);
 	handle(SIGBUS);
 	handle(SIGFPE);

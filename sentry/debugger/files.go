@@ -97,11 +97,11 @@ func each(p *sentry.Process, add func(CachedFile)) {
 // one that is seen.
 func pagesOf(m memmap.Mappable) (memmap.Cached, bool) {
 	for {
-		over, ok := m.(interface{ Target() memmap.Mappable })
+		over, ok := m.(interface{ Unwrap() memmap.Mappable })
 		if !ok {
 			break
 		}
-		m = over.Target()
+		m = over.Unwrap()
 	}
 	c, ok := m.(memmap.Cached)
 	return c, ok
