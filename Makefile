@@ -1,5 +1,5 @@
 # build  the shell, as a static binary           test   everything that the gate runs
-# bench  the benchmarks of the hot paths         docs   the pages made from the command table
+# bench  the benchmarks, and a guest measured    docs   the pages made from the command table
 # examples  the demo guests, from examples/src (needs gcc; the results are kept in the repository)
 
 GUESTCFLAGS = -static -nostdlib -nostartfiles -ffreestanding -fno-pic -no-pie -O1 -Wall -Wextra \
@@ -17,6 +17,7 @@ test:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+	go run ./internal/guestbench
 
 # Each page is written whole or not at all: a shell that fails leaves the old one.
 docs:
