@@ -24,6 +24,9 @@ func guardInstall(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRang
 	mm.cutPMAs(c, part, everything)
 	mm.guards.Cut(part, nil)
 	mm.guards.Insert(part, guardTrap)
+	if !seg.Value.guarded { // all of it, for good; and Linux makes an anon_vma ready
+		mm.updateVMAs(seg.Range, func(v *vma) { v.guarded, v.written = true, true })
+	}
 	return nil
 }
 

@@ -168,6 +168,7 @@ func setFlags(set, clear vmaFlags) func(*MemoryManager, *change, vmaSeg, memmap.
 		if err := mm.maySplit("madvise", part); err != nil {
 			return memmap.Refuse("madvise", unix.EAGAIN, "%v", err)
 		}
+		mm.keepWrittenLocking(seg, part)
 		mm.updateVMAs(part, func(v *vma) { v.flags = next })
 		return nil
 	}
@@ -253,7 +254,7 @@ func remove(_ *MemoryManager, _ *change, seg vmaSeg, part memmap.AddrRange) erro
 }
 
 func wipeOnFork(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error {
-	if !seg.Value.anonymous() {
+	if !seg.Value.anonymous() && !seg.Value.special() {
 		return notAdvisable(seg, "is not private anonymous memory")
 	}
 	return setFlags(flagWipeOnFork, 0)(mm, c, seg, part)

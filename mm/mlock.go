@@ -92,6 +92,7 @@ func (mm *MemoryManager) setLock(c *change, op string, seg vmaSeg, part memmap.A
 		return err
 	}
 	mm.note(c, Event{Kind: EventLock, Range: part, Addr: part.Start, Number: int64(mode)})
+	mm.keepWrittenLocking(seg, part)
 	mm.updateVMAs(part, func(v *vma) { v.mlock = mode })
 	return nil
 }

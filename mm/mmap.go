@@ -132,7 +132,7 @@ func placeFor(o *memmap.MMapOpts) place {
 		addr: o.Addr, length: o.Length,
 		fixed: o.Fixed, unmap: o.Unmap, noReplace: o.NoReplace, low32: o.Map32Bit,
 		off:  o.Offset,
-		huge: !o.Stack && !o.GrowsDown && wantsHuge(o.Mappable, o.Addr, o.Length),
+		huge: (!o.Stack || o.Mappable != nil) && !o.GrowsDown && wantsHuge(o.Mappable, o.Addr, o.Length),
 	}
 }
 
@@ -178,7 +178,7 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 		v.private = true
 		v.off = memmap.MappableOffset(ar.Start)
 	}
-	if o.Stack && !o.GrowsDown { // as Linux since 6.7
+	if o.Stack { // as Linux since 6.7
 		v.flags |= flagNoHuge
 	}
 	if _, counted := v.id.(attachment); counted {
@@ -251,7 +251,7 @@ func (mm *MemoryManager) MapStack(by *Actor, size uint64) (memmap.AddrRange, err
 	_, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
 		Length: length, Addr: mm.layout.StackTop - memmap.Addr(length), Fixed: true,
 		Perms: memmap.ReadWrite, MaxPerms: memmap.AnyAccess, Private: true,
-		GrowsDown: true, Stack: true, MLock: mm.defMLock,
+		GrowsDown: true, MLock: mm.defMLock,
 	})
 	return ar, err
 }

@@ -74,12 +74,20 @@ func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *
 		}
 	}
 	if r.DontUnmap && v.mlock != memmap.MLockNone {
-		mm.updateVMAs(old, func(v *vma) { v.mlock = memmap.MLockNone })
+		mm.unlockAll(old.Start)
 	}
 	if v.mlock == memmap.MLockEager && r.newSize > r.oldSize {
 		_ = mm.populate(c, moved, memmap.AddrRange{Start: dst.Start + memmap.Addr(r.oldSize), End: dst.End})
 	}
 	return err
+}
+
+// unlockAll unlocks what is left of the mapping that MREMAP_DONTUNMAP took from addr:
+// all of it, not only the part that moved, as in Linux.
+func (mm *MemoryManager) unlockAll(addr memmap.Addr) {
+	if seg, ok := mm.vmas.Find(addr); ok {
+		mm.updateVMAs(seg.Range, func(v *vma) { v.mlock = memmap.MLockNone })
+	}
 }
 
 // movePMAs gives the pmas in old their place in dst, which has none and is no

@@ -81,7 +81,8 @@ func (mm *MemoryManager) protect(c *change, seg vmaSeg, ar memmap.AddrRange, ask
 		}
 		if seg.Value.perms != perms {
 			event := mm.note(c, Event{Kind: EventProtect, Access: perms, Range: part, Addr: part.Start})
-			written := perms.Write || seg.Value.accounted && mm.holdsOwned(seg.Range)
+			mm.keepWritten(seg, part)
+			written := perms.Write || seg.Value.accounted && (seg.Value.written || mm.holdsOwned(seg.Range))
 			mm.updateVMAs(part, func(v *vma) {
 				v.perms, v.protected = perms, event
 				v.reaccount(written)
@@ -111,6 +112,24 @@ func (v *vma) reaccount(written bool) {
 	case v.anonymous() && !written:
 		v.accounted = false
 	}
+}
+
+// keepWritten is called before part, a part of seg, becomes a mapping of its own: that
+// seg was written to holds for every piece of it (Linux's anon_vma goes to each).
+//
+// Preconditions: mm.mappingMu is held for writing, mm.activeMu at all.
+func (mm *MemoryManager) keepWritten(seg vmaSeg, part memmap.AddrRange) {
+	v := &seg.Value
+	if v.anonymous() && v.accounted && !v.written && part != seg.Range && mm.holdsOwned(seg.Range) {
+		mm.updateVMAs(seg.Range, func(v *vma) { v.written = true })
+	}
+}
+
+// keepWrittenLocking is keepWritten for callers that do not hold mm.activeMu.
+func (mm *MemoryManager) keepWrittenLocking(seg vmaSeg, part memmap.AddrRange) {
+	mm.activeMu.RLock()
+	defer mm.activeMu.RUnlock()
+	mm.keepWritten(seg, part)
 }
 
 // holdsOwned reports whether private pages lie in ar.

@@ -136,7 +136,7 @@ func samePolicy(a, b *Policy) bool {
 // lies where p would not have it.
 //
 // Errors: EINVAL addr not page-aligned, an overflow; EFAULT a hole, with nothing
-// done; ENOMEM vm.max_map_count.
+// done, but for the default policy (p is nil) only if nothing is mapped at all; ENOMEM vm.max_map_count.
 func (mm *MemoryManager) SetPolicy(by *Actor, addr memmap.Addr, length uint64, p *Policy, strict bool) error {
 	const op = "mbind"
 	ar, err := policyRange(op, addr, length)
@@ -147,15 +147,24 @@ func (mm *MemoryManager) SetPolicy(by *Actor, addr memmap.Addr, length uint64, p
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
 	for hole := range mm.vmas.Gaps(ar) {
+		if p == nil && hole != ar { // the default goes over holes
+			break
+		}
 		return memmap.Refuse(op, unix.EFAULT, "%v is not mapped (%s)", hole.Start, mm.holeAt(hole.Start))
 	}
 	if strict && p != nil && !p.User.hasOurs() && mm.residentIn(ar) {
 		return memmap.Refuse(op, unix.EIO, "pages in %v lie on node 0", ar)
 	}
 	mm.note(c, Event{Kind: EventPolicy, Range: ar, Addr: ar.Start})
-	return mm.eachPart(op, ar, func(seg vmaSeg, part memmap.AddrRange) error {
-		return mm.bindPart(op, seg, part, p)
+	var refused error
+	err = mm.eachPart(op, ar, func(seg vmaSeg, part memmap.AddrRange) error {
+		refused = mm.bindPart(op, seg, part, p)
+		return refused
 	})
+	if p == nil {
+		return refused // holes do not matter
+	}
+	return err
 }
 
 // policyRange is the range of a call on policies. As in Linux an overflow of the
@@ -179,6 +188,7 @@ func (mm *MemoryManager) bindPart(op string, seg vmaSeg, part memmap.AddrRange, 
 	if err := mm.maySplit(op, part); err != nil {
 		return err
 	}
+	mm.keepWrittenLocking(seg, part)
 	mm.updateVMAs(part, func(v *vma) { v.policy = p })
 	return nil
 }

@@ -32,7 +32,7 @@ func (mm *MemoryManager) RemapPages(by *Actor, ar memmap.AddrRange, first uint64
 	made, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
 		Mappable: v.mappable, Identity: v.id, Offset: memmap.MappableOffset(off), Length: ar.Length(),
 		Addr: ar.Start, Fixed: true, Unmap: true,
-		Perms: v.perms, MaxPerms: v.maxPerms, NoReserve: v.noReserve, MLock: max(v.mlock, mm.defMLock), Name: v.name,
+		Perms: v.perms, MaxPerms: v.maxPerms, MLock: max(v.mlock, mm.defMLock), Name: v.name,
 	})
 	if err != nil {
 		return err

@@ -172,6 +172,7 @@ var smapsFlags = [...]struct {
 	{"ms", func(v *vma) bool { return !v.private }},
 	{"gd", func(v *vma) bool { return v.growsDown }},
 	{"pf", (*vma).noMemory},
+	{"gu", func(v *vma) bool { return v.guarded }},
 	{"lo", func(v *vma) bool { return v.mlock != memmap.MLockNone }},
 	{"io", (*vma).noMemory},
 	{"sr", has(flagSequential)},

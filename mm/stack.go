@@ -41,6 +41,7 @@ func (mm *MemoryManager) growStack(by *Actor, addr memmap.Addr, tell bool) error
 		mm.note(c, Event{Kind: EventMap, Access: v.perms, Range: grown, Addr: grown.Start, Note: "a stack grew for a copy"})
 	}
 	v.off -= memmap.MappableOffset(grown.Length())
+	v.written = true // Linux's expand_downwards makes ready for it
 	mm.insertVMA(grown, v)
 	return nil
 }

@@ -22,6 +22,8 @@ type vma struct {
 	noReserve bool // MAP_NORESERVE
 	flags     vmaFlags
 	extends   bool // the new end of the flagCounted mapping before it, which takes it in
+	written   bool // see keepWritten; not compared
+	guarded   bool // a guard region was installed once (VM_MAYBE_GUARD); not compared
 	accounted bool // Linux's VM_ACCOUNT: it was writable once; keeps vmas apart
 	heap      bool // brk made it: what ends at the heap's start does not join it
 	mlock     memmap.MLockMode
@@ -64,6 +66,7 @@ func (v vma) Merge(a, _ memmap.AddrRange, next vma) bool {
 	continued := next
 	continued.extends = v.extends
 	continued.off, continued.heap = v.off, v.heap
+	continued.guarded, continued.written = v.guarded, v.written
 	continued.origin, continued.protected = v.origin, v.protected
 	if samePolicy(v.policy, next.policy) {
 		continued.policy = v.policy

@@ -76,6 +76,7 @@ func (r *mmapRequest) opts() memmap.MMapOpts {
 		Perms:     memmap.AccessFromProt(r.prot),
 		MaxPerms:  memmap.AnyAccess,
 		GrowsDown: r.flags&unix.MAP_GROWSDOWN != 0,
+		Stack:     r.flags&unix.MAP_STACK != 0,
 		NoReserve: r.flags&unix.MAP_NORESERVE != 0,
 		// MAP_NONBLOCK with MAP_POPULATE populates nothing (mmap(2)).
 		Populate: r.flags&(unix.MAP_POPULATE|unix.MAP_NONBLOCK) == unix.MAP_POPULATE,
@@ -136,7 +137,6 @@ func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 	switch r.flags & mapType {
 	case unix.MAP_PRIVATE:
 		o.Private = true
-		o.Stack = r.flags&unix.MAP_STACK != 0
 	case unix.MAP_SHARED:
 		if o.GrowsDown {
 			return 0, invalid("mmap", "shared memory cannot grow down")

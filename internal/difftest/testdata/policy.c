@@ -93,6 +93,24 @@ static void ranges(void)
 	show_maps_in("default", PLACE, PLACE + 64 * PAGE);
 }
 
+// holes: the default policy is set over them, no other is.
+static void holes(void)
+{
+	unsigned long none = 0;
+	NR(munmap, PLACE, 64 * PAGE);
+	NR(mmap, PLACE + 4 * PAGE, PAGE, 5, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	NR(mmap, PLACE + 6 * PAGE, PAGE, 5, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	for (int mode = 0; mode < 5; mode++)
+		for (int flags = 0; flags < 4; flags++) {
+			printf("mode %d flags %d\n", mode, flags);
+			CALL(mbind, PLACE + 4 * PAGE, 3 * PAGE, mode, &none, 64, flags);
+			CALL(mbind, PLACE, 5 * PAGE, mode, &none, 64, flags);
+			CALL(mbind, PLACE + 6 * PAGE, 5 * PAGE, mode, &none, 64, flags);
+			CALL(mbind, PLACE + 20 * PAGE, 5 * PAGE, mode, &none, 64, flags);
+		}
+	NR(munmap, PLACE, 64 * PAGE);
+}
+
 int main(void)
 {
 	static char out[1 << 16];
@@ -101,5 +119,6 @@ int main(void)
 		return 1;
 	binds();
 	ranges();
+	holes();
 	return 0;
 }
