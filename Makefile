@@ -1,5 +1,6 @@
 # build  the shell, as a static binary           test   everything that the gate runs
 # bench  the benchmarks, and a guest measured    docs   the pages made from the command table
+# differential  N scripts of memory calls, from seed FIRST on, on the host and on ours
 # examples  the demo guests, from examples/src (needs gcc; the results are kept in the repository)
 
 GUESTCFLAGS = -static -nostdlib -nostartfiles -ffreestanding -fno-pic -no-pie -O1 -Wall -Wextra \
@@ -7,7 +8,10 @@ GUESTCFLAGS = -static -nostdlib -nostartfiles -ffreestanding -fno-pic -no-pie -O
 	-Wl,--build-id=none -Wl,-z,noexecstack
 GUESTS = $(patsubst examples/src/%.c,examples/bin/%,$(wildcard examples/src/*.c))
 
-.PHONY: build test bench docs examples
+N = 2000
+FIRST = 1
+
+.PHONY: build test bench docs examples differential
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o mmsh ./cmd/mmsh
@@ -18,6 +22,9 @@ test:
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 	go run ./internal/guestbench
+
+differential:
+	CGO_ENABLED=0 go test ./internal/difftest -count 1 -timeout 0 -v -run DifferentialPlay -plays $(N) -first-play $(FIRST)
 
 # Each page is written whole or not at all: a shell that fails leaves the old one.
 docs:

@@ -39,9 +39,15 @@ var unmeasured = regexp.MustCompile(`(?m)^((?:Referenced|KSM|Swap|SwapPss|ShmemP
 
 // Unmeasured masks the numbers of smaps that need the processor's accessed bit, or
 // features of the host that we have not: same-page merging, swap, huge pages.
-func Unmeasured(s string) string { return unmeasured.ReplaceAllString(s, "${1}N$2") }
+//
+// ProtectionKey is there only if the host's processor has such keys; ours has none.
+func Unmeasured(s string) string {
+	return unmeasured.ReplaceAllString(protectionKey.ReplaceAllString(s, ""), "${1}N$2")
+}
 
-var mapsFields = regexp.MustCompile(`^( *)([0-9a-f]+)-([0-9a-f]+) ([-rwxp]{4}) ([0-9a-f]+) (.*)$`)
+var protectionKey = regexp.MustCompile(`(?m)^ProtectionKey: +\d+\n`)
+
+var mapsFields = regexp.MustCompile(`^( *)([0-9a-f]+)-([0-9a-f]+) ([-rwxsp]{4}) ([0-9a-f]+) (.*)$`)
 
 // Joined joins private neighbours in maps that could be one. Linux keeps apart
 // what its reverse map of anonymous pages (anon_vma) cannot describe together: who
@@ -51,7 +57,7 @@ func Joined(s string) string {
 	var kept []string
 	for _, l := range strings.Split(s, "\n") {
 		if len(kept) > 0 {
-			if one, ok := join(kept[len(kept)-1], l); ok {
+			if one, ok := joinLines(kept[len(kept)-1], l, false); ok {
 				kept[len(kept)-1] = one
 				continue
 			}

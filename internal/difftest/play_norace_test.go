@@ -1,0 +1,6 @@
+//go:build !race
+
+package difftest
+
+// playScripts is how many scripts TestDifferentialPlay plays unless told otherwise.
+const playScripts = 2000
