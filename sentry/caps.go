@@ -17,6 +17,7 @@ const (
 	CapSetPCap     Caps = 1 << 8
 	CapIPCLock     Caps = 1 << 14
 	CapIPCOwner    Caps = 1 << 15
+	CapSysChroot   Caps = 1 << 18
 	CapSysAdmin    Caps = 1 << 21
 	CapSysNice     Caps = 1 << 23
 	CapSysResource Caps = 1 << 24

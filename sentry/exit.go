@@ -50,6 +50,7 @@ func (t *Task) exit() {
 		t.giveBack()
 	}
 	p.fds.CloseAll()
+	p.fs.Release()
 	p.k.bury(p)
 }
 

@@ -107,6 +107,7 @@ func (t *Task) fork(setup func(child *Task)) (p *Process, err error) {
 	setup(child)
 	if err := child.start(t.ctx); err != nil {
 		p.fds.CloseAll()
+		p.fs.Release()
 		p.giveBack()
 		return nil, again("clone", err)
 	}

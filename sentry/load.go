@@ -129,6 +129,7 @@ func (k *Kernel) newFirst(fs *vfs.Context, name string, setup func(*Task) error)
 	}
 	if err := k.raise(p, setup); err != nil {
 		p.fds.CloseAll()
+		p.fs.Release()
 		p.giveBack()
 		k.cancelPID(pid)
 		return nil, err

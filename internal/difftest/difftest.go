@@ -31,6 +31,7 @@ type Options struct {
 	Cwd     string        // "": Scratch or testdata
 	Scratch string        // an empty directory of the host's; a guest finds files in memory there
 	Written string        // a directory of the host's that a guest changes as it would natively
+	Private bool          // Scratch is the host's own for the guest too, under the private layer
 	Sched   sentry.Sched  // of the guest
 	ASIO    mm.ASIOMode   // copies by way of the guest's own mappings; see mm.ASIO
 	Auto    bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
@@ -130,7 +131,12 @@ func Cleanup() {
 // masks have been applied to both.
 func Compare(t *testing.T, prog string, o Options, masks ...Mask) {
 	t.Helper()
-	want, got := Native(t, prog, o), Run(t, prog, o)
+	same(t, Native(t, prog, o), Run(t, prog, o), masks...)
+}
+
+// same fails the test where two results differ once masks have been applied.
+func same(t *testing.T, want, got Result, masks ...Mask) {
+	t.Helper()
 	for _, mask := range masks {
 		want.Stdout, got.Stdout = mask(want.Stdout), mask(got.Stdout)
 		want.Stderr, got.Stderr = mask(want.Stderr), mask(got.Stderr)

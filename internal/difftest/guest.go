@@ -84,7 +84,7 @@ func newWorld(o Options) (*world, error) {
 	asio.Set(o.ASIO)
 	tree := vfs.NewTree(w.private)
 	tree.Mount("/dev", devfs.New())
-	if o.Scratch != "" {
+	if o.Scratch != "" && !o.Private {
 		w.scratch = memfs.New(w.memory, memfs.Options{
 			At: o.Scratch, Mode: 0o755, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Minor: 41,
 		})

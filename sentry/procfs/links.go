@@ -30,7 +30,7 @@ func (p *process) root() (string, error) {
 	if p.p.MM() == nil {
 		return "", unix.ENOENT
 	}
-	return "/", nil
+	return p.p.Context().Root(), nil
 }
 
 // walkFD goes down from /proc/PID/fd.

@@ -12,7 +12,11 @@ import (
 
 // getcwd(buf, size): the length, NUL included.
 func getcwd(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	cwd := append([]byte(t.Process().Context().Cwd()), 0)
+	path, err := t.Process().Context().Getcwd()
+	if err != nil {
+		return 0, err
+	}
+	cwd := append([]byte(path), 0)
 	if uint64(len(cwd)) > a[1] {
 		return 0, memmap.Refuse("getcwd", unix.ERANGE, "%d bytes do not fit into %d", len(cwd), a[1])
 	}
@@ -37,6 +41,13 @@ func fchdir(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	}
 	defer d.DecRef()
 	return 0, t.Process().Context().Chdir(vfs.Where{At: d, Caller: caller(t)})
+}
+
+// chroot(path): EPERM without CAP_SYS_CHROOT, but what is wrong with the path first.
+func chroot(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return atPath(t, atFDCWD, addr(a[0]), func(c *vfs.Context, w vfs.Where) error {
+		return c.Chroot(w, t.Process().Credentials().Effective.Has(sentry.CapSysChroot))
+	})
 }
 
 // umask(mask): the old one.

@@ -92,6 +92,89 @@ func openat(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return addFD(t, d, flags&unix.O_CLOEXEC != 0, 0)
 }
 
+// resolveCached is RESOLVE_CACHED: all that is here is cached.
+const resolveCached = 0x20
+
+// openHow is struct open_how.
+type openHow struct{ Flags, Mode, Resolve uint64 }
+
+// openat2(dirfd, path, how, size): what openat ignores is EINVAL here.
+func openat2(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	how, err := copyInHow(t, addr(a[2]), a[3])
+	if err != nil {
+		return 0, err
+	}
+	if err := how.check(); err != nil {
+		return 0, err
+	}
+	p, err := pathAt(t, a[0], addr(a[1]), false)
+	if err != nil {
+		return 0, err
+	}
+	if how.Resolve&unix.RESOLVE_IN_ROOT != 0 && p.At == nil && i32(a[0]) != unix.AT_FDCWD { // an absolute path starts there too
+		if p.At, err = t.Process().FDs().Get(i32(a[0])); err != nil {
+			return 0, err
+		}
+	}
+	defer p.done()
+	p.Resolve = how.Resolve
+	d, err := t.Process().Context().Open(p.Where, int(how.Flags), uint32(how.Mode))
+	if err != nil {
+		return 0, err
+	}
+	return addFD(t, d, how.Flags&unix.O_CLOEXEC != 0, 0)
+}
+
+// copyInHow reads a struct that may be larger than ours, if the rest is zero: E2BIG.
+func copyInHow(t *sentry.Task, at memmap.Addr, size uint64) (openHow, error) {
+	const known = 24
+	switch {
+	case size < known:
+		return openHow{}, invalid("openat2", "a struct of %d bytes", size)
+	case size > memmap.PageSize:
+		return openHow{}, memmap.Refuse("openat2", unix.E2BIG, "a struct of %d bytes", size)
+	}
+	how, err := copyIn[openHow](t, at)
+	if err != nil {
+		return how, err
+	}
+	rest := make([]byte, size-known)
+	if err := t.CopyIn(at+known, rest); err != nil {
+		return how, err
+	}
+	for _, b := range rest {
+		if b != 0 {
+			return how, memmap.Refuse("openat2", unix.E2BIG, "the struct says more than is known")
+		}
+	}
+	return how, nil
+}
+
+// check is Linux's build_open_flags.
+func (h *openHow) check() error {
+	const (
+		largeFile = 0o100000
+		flags     = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_NOCTTY | unix.O_TRUNC | unix.O_APPEND | unix.O_NONBLOCK | unix.O_SYNC | unix.O_DSYNC |
+			unix.O_ASYNC | unix.O_DIRECT | largeFile | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NOATIME | unix.O_CLOEXEC | unix.O_PATH | unix.O_TMPFILE
+		resolve = unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH | unix.RESOLVE_IN_ROOT | resolveCached
+		path    = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+		tmpfile = unix.O_TMPFILE &^ unix.O_DIRECTORY
+	)
+	makes := h.Flags&(unix.O_CREAT|tmpfile) != 0
+	both := h.Resolve&unix.RESOLVE_BENEATH != 0 && h.Resolve&unix.RESOLVE_IN_ROOT != 0
+	switch {
+	case h.Flags&^flags != 0 || h.Resolve&^resolve != 0 || both:
+		return invalid("openat2", "flags %#x, resolve %#x", h.Flags, h.Resolve)
+	case h.Mode&^0o7777 != 0 || h.Mode != 0 && !makes:
+		return invalid("openat2", "mode %#o with flags %#x", h.Mode, h.Flags)
+	case h.Flags&unix.O_PATH != 0 && h.Flags&^path != 0:
+		return invalid("openat2", "flags %#x with O_PATH", h.Flags)
+	case h.Resolve&resolveCached != 0 && h.Flags&(unix.O_TRUNC|unix.O_CREAT|tmpfile) != 0:
+		return memmap.Refuse("openat2", unix.EAGAIN, "what is not cached cannot be made or cut short")
+	}
+	return nil
+}
+
 // access(path, mode).
 func access(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return accessAt(t, atFDCWD, addr(a[0]), uint32(a[1]), 0)

@@ -120,6 +120,7 @@ var handlers = [...]sentry.Syscall{
 	// Paths.
 	unix.SYS_OPEN:       open,
 	unix.SYS_OPENAT:     openat,
+	unix.SYS_OPENAT2:    openat2,
 	unix.SYS_CREAT:      creat,
 	unix.SYS_STAT:       stat,
 	unix.SYS_LSTAT:      lstat,
@@ -136,6 +137,7 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_GETCWD:     getcwd,
 	unix.SYS_CHDIR:      chdir,
 	unix.SYS_FCHDIR:     fchdir,
+	unix.SYS_CHROOT:     chroot,
 	unix.SYS_GETDENTS64: getdents64,
 	unix.SYS_UMASK:      umask,
 

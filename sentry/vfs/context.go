@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -20,16 +21,19 @@ type Where struct {
 	Path   string
 	At     *Description // what a relative Path starts from; nil is AT_FDCWD
 	Caller Caller
+
+	Resolve uint64 // RESOLVE_* of openat2(2)
 }
 
-// Context is where paths of a process start: working directory, umask. It is safe
-// for concurrent use; CLONE_FS shares it. In the zero Context no path leads
-// anywhere.
+// Context is where paths of a process start: root and working directory, umask. It
+// is safe for concurrent use; CLONE_FS shares it. In the zero Context no path leads
+// anywhere. Who makes one releases it.
 type Context struct {
 	tree *Tree
 
 	mu    sync.Mutex
-	cwd   string // real; "" is the root
+	cwd   *place
+	root  *place
 	umask uint32
 }
 
@@ -50,16 +54,47 @@ func (c *Context) Tree() *Tree { return c.tree }
 func (c *Context) Fork() *Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return &Context{tree: c.tree, cwd: c.cwd, umask: c.umask}
+	return &Context{tree: c.tree, cwd: c.cwd.copy(), root: c.root.copy(), umask: c.umask}
 }
 
-// Cwd returns the working directory as getcwd(2) shows it.
-func (c *Context) Cwd() string { return display(c.real()) }
-
-func (c *Context) real() string {
+// Release gives the directories back: paths start at the root of all from then on.
+func (c *Context) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cwd
+	c.cwd.close()
+	c.root.close()
+	c.cwd, c.root = nil, nil
+}
+
+// Cwd returns the working directory as /proc/PID/cwd shows it.
+func (c *Context) Cwd() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return display(c.cwd.real())
+}
+
+// Root returns the root directory as /proc/PID/root shows it.
+func (c *Context) Root() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return display(c.root.real())
+}
+
+// Getcwd returns the working directory as getcwd(2) does: ENOENT if it was removed.
+func (c *Context) Getcwd() (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cwd.gone() {
+		return "", fmt.Errorf("getcwd: %w: the directory was removed", unix.ENOENT)
+	}
+	cwd, root := c.cwd.real(), c.root.real()
+	switch {
+	case cwd == root:
+		return "/", nil
+	case !strings.HasPrefix(cwd, root+"/"):
+		return "(unreachable)" + display(cwd), nil
+	}
+	return cwd[len(root):], nil
 }
 
 // Umask sets the mask and returns the old one.
@@ -90,57 +125,88 @@ func (c *Context) find(w Where, follow, emptyOK bool) (found, error) {
 	if w.Path == "" && emptyOK {
 		w.Path = "."
 	}
-	from, err := c.start(w)
+	root, from, err := c.start(w)
 	if err != nil {
 		return found{}, err
 	}
-	return c.tree.find(from, w.Path, w.Caller, follow)
+	defer from.close()
+	return c.tree.find(root, from, w.Path, w.Caller, w.Resolve, follow)
 }
 
-// start returns the real directory that w.Path starts from.
-func (c *Context) start(w Where) (string, error) {
-	switch {
-	case w.Path != "" && w.Path[0] == '/':
-		return "", nil
-	case w.At == nil:
-		return c.real(), nil
+// start returns the root and the directory that w.Path starts from.
+func (c *Context) start(w Where) (root string, from *place, err error) {
+	absolute := strings.HasPrefix(w.Path, "/") && w.Resolve&unix.RESOLVE_IN_ROOT == 0
+	root, from = c.starts(absolute)
+	if w.At == nil || absolute {
+		return root, from, nil
 	}
+	from.close()
 	st, err := w.At.Stat()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR || w.At.fs == nil {
-		return "", fmt.Errorf("%s from %s: %w", quote(w.Path), w.At.Path(), unix.ENOTDIR)
+		return "", nil, fmt.Errorf("%s from %s: %w", quote(w.Path), w.At.Path(), unix.ENOTDIR)
 	}
-	if at := w.At.Path(); at != "/" {
-		return at, nil
+	if p := w.At.place(w.Caller); p != nil {
+		return root, p, nil
 	}
-	return "", nil
+	at := w.At.Path()
+	if at == "/" {
+		at = ""
+	}
+	return root, &place{path: at}, nil
 }
 
+// starts returns the root's path, and a copy of the root or working directory.
+func (c *Context) starts(absolute bool) (root string, from *place) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if absolute {
+		return c.root.real(), c.root.copy()
+	}
+	return c.root.real(), c.cwd.copy()
+}
+
+// Chroot changes the root directory: chroot(2). Without leave it is EPERM, if nothing
+// else is wrong.
+func (c *Context) Chroot(w Where, leave bool) error { return c.enter(w, "chroot", leave, &c.root) }
+
 // Chdir changes the working directory. With an empty path it goes to w.At (fchdir).
-func (c *Context) Chdir(w Where) error {
+func (c *Context) Chdir(w Where) error { return c.enter(w, "chdir", true, &c.cwd) }
+
+// enter makes the directory w what at is.
+func (c *Context) enter(w Where, op string, leave bool, at **place) error {
 	f, err := c.find(w, true, w.At != nil)
 	if err != nil {
-		return fmt.Errorf("chdir %w", err)
+		return fmt.Errorf("%s %w", op, err)
 	}
-	defer f.node.Close()
+	f.node = itself(f.node, w.Caller)
 	st, err := f.node.Stat()
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		err = unix.ENOTDIR
+	}
+	if err == nil {
+		err = f.node.Access(unix.X_OK)
+	}
+	if err == nil && !leave {
+		err = fmt.Errorf("%w: it takes a capability", unix.EPERM)
+	}
 	if err != nil {
-		return err
+		f.node.Close()
+		return fmt.Errorf("%s %s: %w", op, quote(w.Path), err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return fmt.Errorf("chdir %s: %w", quote(w.Path), unix.ENOTDIR)
+	p := newPlace(f)
+	if p == nil {
+		p = &place{path: f.path}
 	}
-	if err := f.node.Access(unix.X_OK); err != nil {
-		return fmt.Errorf("chdir %s: %w", quote(w.Path), err)
+	if p.path == "/" {
+		p.path = ""
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cwd = f.path
-	if c.cwd == "/" {
-		c.cwd = ""
-	}
+	(*at).close()
+	*at = p
 	return nil
 }
 

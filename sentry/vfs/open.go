@@ -69,9 +69,10 @@ func (c *Context) create(w Where, flags int, mode uint32, notFound error, links 
 			return nil, fmt.Errorf("%s: %w", quote(w.Path), unix.ELOOP)
 		}
 		if !strings.HasPrefix(text, "/") {
-			text = l.dir.path + "/" + text
+			text = w.Path[:strings.LastIndexByte(w.Path, '/')+1] + text
 		}
-		return c.create(Where{Path: text, Caller: w.Caller}, flags, mode, notFound, links-1)
+		w.Path = text
+		return c.create(w, flags, mode, notFound, links-1)
 	}
 	e, err := l.editor()
 	if err != nil {

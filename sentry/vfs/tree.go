@@ -130,18 +130,29 @@ type found struct {
 type walk struct {
 	tree  *Tree
 	who   Caller
+	root  string   // what ".." does not leave, and where absolute paths start
 	cur   string   // real path of the directory that rest starts from; "" is the root
+	at    *place   // that directory itself; nil: it is found by cur
 	rest  []string // components that are left; never "" or "."
 	dir   bool     // the end must be a directory: the path ended in a slash or a dot
 	links int
 	text  int
+	scope scope
 }
 
-// find follows name from the real directory from ("" is the root). follow says
-// whether a symbolic link at the end is followed.
-func (t *Tree) find(from, name string, who Caller, follow bool) (found, error) {
-	w := &walk{tree: t, who: who, cur: from}
+// find follows name from the directory from, below root. follow says whether a
+// symbolic link at the end is followed.
+func (t *Tree) find(root string, from *place, name string, who Caller, resolve uint64, follow bool) (found, error) {
+	w := &walk{tree: t, who: who, root: root, cur: from.real()}
+	w.at = from.dup(who)
+	defer func() { w.at.close() }()
+	w.scope = newScope(w, resolve)
 	f, err := w.run(name, follow)
+	if err == nil {
+		if err = w.scope.ends(f); err != nil {
+			f.node.Close()
+		}
+	}
 	if err != nil {
 		return found{}, fmt.Errorf("%s: %w", quote(name), err)
 	}
@@ -154,7 +165,9 @@ func (w *walk) run(name string, follow bool) (found, error) {
 	}
 	for {
 		if len(w.rest) > 0 && w.rest[0] == ".." {
-			w.cur = parent(w.cur)
+			if err := w.up(); err != nil {
+				return found{}, err
+			}
 			w.rest = w.rest[1:]
 			continue
 		}
@@ -163,15 +176,41 @@ func (w *walk) run(name string, follow bool) (found, error) {
 			return found{}, err
 		}
 		end, err := w.arrive(f, follow)
-		if end || err != nil {
-			if err != nil {
-				f.node.Close()
-				return found{}, err
-			}
+		switch {
+		case err != nil:
+			f.node.Close()
+			return found{}, err
+		case end:
 			return w.jumped(f, follow)
 		}
-		f.node.Close()
 	}
+}
+
+// up goes to the directory that the current one lies in.
+func (w *walk) up() error {
+	if w.scope.stops(w) {
+		return fmt.Errorf("%w: the path leads out of the directory that it starts from", unix.EXDEV)
+	}
+	if w.at != nil {
+		if err := w.at.node.Access(unix.X_OK); err != nil {
+			return err
+		}
+	}
+	if w.cur == w.root {
+		return nil
+	}
+	w.cur = parent(w.cur)
+	w.move(w.at.up())
+	if w.at != nil {
+		w.cur = w.at.real()
+	}
+	return nil
+}
+
+// move makes p, which is taken over, the current directory.
+func (w *walk) move(p *place) {
+	w.at.close()
+	w.at = p
 }
 
 // prepend makes text what is to be walked next, before behind. last says that
@@ -183,7 +222,11 @@ func (w *walk) prepend(text string, behind []string, last bool) error {
 	case len(text) >= maxPath || w.text > maxWalk:
 		return unix.ENAMETOOLONG
 	case text[0] == '/':
-		w.cur = ""
+		if w.scope.beneath {
+			return fmt.Errorf("%w: an absolute path leads out of the directory that it starts from", unix.EXDEV)
+		}
+		w.cur = w.root
+		w.move(nil)
 	}
 	names := make([]string, 0, strings.Count(text, "/")+1+len(behind))
 	for part := range strings.SplitSeq(text, "/") {
@@ -213,7 +256,14 @@ func (w *walk) down() (found, error) {
 		full += "/" + strings.Join(w.rest[:n], "/")
 	}
 	fs, rel := w.tree.mounted(full)
-	node, left, err := fs.Walk(rel, w.who)
+	var node Node
+	var left string
+	var err error
+	if w.at != nil && w.at.fs == fs {
+		node, left, err = w.at.fs.(Stepper).WalkFrom(w.at.node, strings.Join(w.rest[:n], "/"), w.who)
+	} else {
+		node, left, err = fs.Walk(rel, w.who)
+	}
 	if err != nil {
 		return found{}, err
 	}
@@ -241,7 +291,10 @@ func (w *walk) arrive(f found, follow bool) (bool, error) {
 		}
 		return w.link(f)
 	case unix.S_IFDIR:
-		w.cur = f.path
+		if !last {
+			w.cur = f.path
+			w.move(newPlace(f))
+		}
 		return last, nil
 	}
 	if !last || w.dir {
@@ -255,12 +308,24 @@ func (w *walk) link(f found) (bool, error) {
 	if w.links++; w.links > maxLinks {
 		return false, fmt.Errorf("%w: more than %d symbolic links", unix.ELOOP, maxLinks)
 	}
+	if w.scope.noLinks {
+		return false, fmt.Errorf("%w: no symbolic link may be followed", unix.ELOOP)
+	}
 	last := len(w.rest) == 0
 	if j, ok := f.node.(Jumper); ok {
 		if d := j.Jump(); d != nil {
 			defer func() { _ = d.DecRef() }()
+			if err := w.scope.jump(); err != nil {
+				return false, err
+			}
 			if last && !w.dir {
 				return true, nil
+			}
+			if p := d.place(w.who); p != nil { // an open directory: on from there, wherever it is
+				w.cur = p.real()
+				w.move(p)
+				f.node.Close()
+				return false, nil
 			}
 			return false, fmt.Errorf("%w: %s is no directory", unix.ENOTDIR, display(f.path))
 		}
@@ -270,7 +335,20 @@ func (w *walk) link(f found) (bool, error) {
 		return false, err
 	}
 	w.cur = parent(f.path)
-	return false, w.prepend(text, w.rest, last)
+	w.move(upOf(f))
+	if err := w.prepend(text, w.rest, last); err != nil {
+		return false, err
+	}
+	f.node.Close()
+	return false, nil
+}
+
+// upOf returns the directory that f lies in, nil if it is to be found by its path.
+func upOf(f found) *place {
+	if _, ok := f.fs.(Stepper); !ok {
+		return nil
+	}
+	return (&place{f.path, f.fs, f.node}).up()
 }
 
 // jumped replaces f by the open file that it leads to, if it is a Jumper that was
@@ -283,6 +361,11 @@ func (w *walk) jumped(f found, follow bool) (found, error) {
 	d := j.Jump()
 	if d == nil {
 		return f, nil
+	}
+	if err := w.scope.jump(); err != nil {
+		_ = d.DecRef() // the descriptor that it is of holds the file
+		f.node.Close()
+		return found{}, err
 	}
 	f.node.Close()
 	if l, ok := d.file.(Linked); ok { // opened again by the rights of who asks

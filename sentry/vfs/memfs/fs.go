@@ -117,7 +117,37 @@ func (fs *FS) Close() error {
 func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	e := &entry{inode: fs.root}
+	return fs.walk(fs.root.name(), path, who)
+}
+
+// WalkFrom implements vfs.Stepper.
+func (fs *FS) WalkFrom(dir vfs.Node, path string, who vfs.Caller) (vfs.Node, string, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.walk(entryOf(dir), path, who)
+}
+
+// Up implements vfs.Stepper.
+func (fs *FS) Up(n vfs.Node, who vfs.Caller) vfs.Node {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	e := entryOf(n)
+	if e.dir == nil {
+		return nil
+	}
+	return newNode(e.dir.name(), who)
+}
+
+// entryOf returns what a Node of ours is a handle of.
+func entryOf(n vfs.Node) *entry {
+	if d, ok := n.(directory); ok {
+		return d.at
+	}
+	return n.(node).at
+}
+
+// walk follows path from e. fs.mu is held.
+func (fs *FS) walk(e *entry, path string, who vfs.Caller) (vfs.Node, string, error) {
 	e.hold()
 	defer func() { e.release() }()
 	for path != "" {

@@ -56,6 +56,14 @@ type entry struct {
 	low   bool // the lower directory has the name as well, and it is this file's
 }
 
+// name is a directory's only one; the root's is made up.
+func (dir *inode) name() *entry {
+	if dir.self != nil {
+		return dir.self
+	}
+	return &entry{inode: dir}
+}
+
 // The first places of a directory are its own and its parent's.
 const firstSeq = 2
 

@@ -274,13 +274,7 @@ func (e *entry) own() error {
 }
 
 // ownDir is own for a directory, the root too.
-func (dir *inode) ownDir() error {
-	e := dir.self
-	if e == nil {
-		e = &entry{inode: dir}
-	}
-	return e.own()
-}
+func (dir *inode) ownDir() error { return dir.name().own() }
 
 // forgettable reports whether nothing about the lower file i has to be remembered.
 func (i *inode) forgettable() bool {
