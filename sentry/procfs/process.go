@@ -115,7 +115,7 @@ func (p *process) walk(path string) (vfs.Node, string, error) {
 
 func (p *process) linkNode(i uint64, e *entry) *synth.Link {
 	text := func() (string, error) { return e.link(p) }
-	return &synth.Link{Attr: p.attr(entryBase+i, e.mode), Text: text}
+	return &synth.Link{Attr: p.attr(entryBase+i, e.mode), Text: text, Follow: true}
 }
 
 // dir is the directory itself.

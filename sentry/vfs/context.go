@@ -130,11 +130,13 @@ func (c *Context) find(w Where, follow, emptyOK bool) (found, error) {
 		return found{}, err
 	}
 	defer from.close()
+	defer root.close()
 	return c.tree.find(root, from, w.Path, w.Caller, w.Resolve, follow)
 }
 
-// start returns the root and the directory that w.Path starts from.
-func (c *Context) start(w Where) (root string, from *place, err error) {
+// start returns the root and the directory that w.Path starts from. The caller
+// closes both.
+func (c *Context) start(w Where) (root, from *place, err error) {
 	absolute := strings.HasPrefix(w.Path, "/") && w.Resolve&unix.RESOLVE_IN_ROOT == 0
 	root, from = c.starts(absolute)
 	if w.At == nil || absolute {
@@ -142,11 +144,12 @@ func (c *Context) start(w Where) (root string, from *place, err error) {
 	}
 	from.close()
 	st, err := w.At.Stat()
-	if err != nil {
-		return "", nil, err
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFDIR || w.At.fs == nil) {
+		err = unix.ENOTDIR
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR || w.At.fs == nil {
-		return "", nil, fmt.Errorf("%s from %s: %w", quote(w.Path), w.At.Path(), unix.ENOTDIR)
+	if err != nil {
+		root.close()
+		return nil, nil, fmt.Errorf("%s from %s: %w", quote(w.Path), w.At.Path(), err)
 	}
 	if p := w.At.place(w.Caller); p != nil {
 		return root, p, nil
@@ -158,14 +161,14 @@ func (c *Context) start(w Where) (root string, from *place, err error) {
 	return root, &place{path: at}, nil
 }
 
-// starts returns the root's path, and a copy of the root or working directory.
-func (c *Context) starts(absolute bool) (root string, from *place) {
+// starts returns copies of the root and of the root or the working directory.
+func (c *Context) starts(absolute bool) (root, from *place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if absolute {
-		return c.root.real(), c.root.copy()
+		return c.root.copy(), c.root.copy()
 	}
-	return c.root.real(), c.cwd.copy()
+	return c.root.copy(), c.cwd.copy()
 }
 
 // Chroot changes the root directory: chroot(2). Without leave it is EPERM, if nothing

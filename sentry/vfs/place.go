@@ -126,7 +126,7 @@ type scope struct {
 	fs   FS     // its file system
 }
 
-func newScope(w *walk, resolve uint64) scope {
+func newScope(w *walk, from *place, resolve uint64) scope {
 	s := scope{
 		noLinks:  resolve&unix.RESOLVE_NO_SYMLINKS != 0,
 		noMagic:  resolve&(unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_NO_SYMLINKS) != 0,
@@ -136,7 +136,7 @@ func newScope(w *walk, resolve uint64) scope {
 		base:     w.cur,
 	}
 	if s.within {
-		w.root = s.base
+		w.root, w.top = s.base, from
 	}
 	if s.noMounts {
 		s.fs, _ = w.tree.mounted(s.base)

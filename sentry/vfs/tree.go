@@ -43,6 +43,10 @@ type Node interface {
 // the link's text.
 type Jumper interface{ Jump() *Description }
 
+// Magic is a Node that is a link which Linux follows to a file, whatever its text
+// leads to: RESOLVE_NO_MAGICLINKS refuses it.
+type Magic interface{ Magic() bool }
+
 // Tree is the whole of what paths can lead to: file systems mounted over one
 // another. Nothing outside of them can be reached, whatever the path, the links
 // in it and whoever renames things meanwhile: a path is followed by Tree itself,
@@ -128,6 +132,7 @@ type found struct {
 
 // walk is a resolution under way.
 type walk struct {
+	top   *place // the root directory itself, not owned
 	tree  *Tree
 	who   Caller
 	root  string   // what ".." does not leave, and where absolute paths start
@@ -142,11 +147,11 @@ type walk struct {
 
 // find follows name from the directory from, below root. follow says whether a
 // symbolic link at the end is followed.
-func (t *Tree) find(root string, from *place, name string, who Caller, resolve uint64, follow bool) (found, error) {
-	w := &walk{tree: t, who: who, root: root, cur: from.real()}
+func (t *Tree) find(root, from *place, name string, who Caller, resolve uint64, follow bool) (found, error) {
+	w := &walk{tree: t, who: who, root: root.real(), top: root, cur: from.real()}
 	w.at = from.dup(who)
 	defer func() { w.at.close() }()
-	w.scope = newScope(w, resolve)
+	w.scope = newScope(w, from, resolve)
 	f, err := w.run(name, follow)
 	if err == nil {
 		if err = w.scope.ends(f); err != nil {
@@ -226,7 +231,7 @@ func (w *walk) prepend(text string, behind []string, last bool) error {
 			return fmt.Errorf("%w: an absolute path leads out of the directory that it starts from", unix.EXDEV)
 		}
 		w.cur = w.root
-		w.move(nil)
+		w.move(w.top.dup(w.who))
 	}
 	names := make([]string, 0, strings.Count(text, "/")+1+len(behind))
 	for part := range strings.SplitSeq(text, "/") {
@@ -311,13 +316,15 @@ func (w *walk) link(f found) (bool, error) {
 	if w.scope.noLinks {
 		return false, fmt.Errorf("%w: no symbolic link may be followed", unix.ELOOP)
 	}
+	if m, ok := f.node.(Magic); ok && m.Magic() {
+		if err := w.scope.jump(); err != nil {
+			return false, err
+		}
+	}
 	last := len(w.rest) == 0
 	if j, ok := f.node.(Jumper); ok {
 		if d := j.Jump(); d != nil {
 			defer func() { _ = d.DecRef() }()
-			if err := w.scope.jump(); err != nil {
-				return false, err
-			}
 			if last && !w.dir {
 				return true, nil
 			}

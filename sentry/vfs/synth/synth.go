@@ -87,7 +87,12 @@ type Link struct {
 	// To, if not nil, returns the open file that the link leads to, with a
 	// reference for the caller, or nil: then the text is followed.
 	To func() *vfs.Description
+	// Follow says that it is a link to a file rather than to its text: vfs.Magic.
+	Follow bool
 }
+
+// Magic implements vfs.Magic.
+func (l *Link) Magic() bool { return l.Follow || l.To != nil }
 
 // Stat implements vfs.Node.
 func (l *Link) Stat() (unix.Stat_t, error) { return l.stat(unix.S_IFLNK) }
