@@ -84,13 +84,15 @@ func writeAll(out WritableBacking, srcs safemem.Seq, off uint64) (uint64, error)
 	return done, nil
 }
 
-// SyncRange writes the dirty pages of mr back and makes them durable. What a
-// mapping may still write stays dirty.
+// SyncRange writes the dirty pages of mr back and makes them durable: msync. Pages
+// become clean: who maps them for writing has to ask again, as on Linux. No lock of
+// a memory manager may be held.
 func (f *File) SyncRange(mr memmap.MappableRange) error {
 	w := f.writer()
 	if w == nil {
 		return nil
 	}
+	f.protectKept(mr)
 	if err := f.writeBack(mr); err != nil {
 		return err
 	}
@@ -126,6 +128,7 @@ func (f *File) flush() error {
 	if w == nil {
 		return nil
 	}
+	f.protectKept(everything)
 	if err := f.writeBack(everything); err != nil {
 		return err
 	}
@@ -268,6 +271,21 @@ func (f *File) firstDirty(most uint64) memmap.MappableRange {
 		most -= uint64(seg.End - from)
 	}
 	return mr
+}
+
+// protectKept is protect of what of mr mappings keep dirty, for who holds no lock from
+// mapsMu on.
+func (f *File) protectKept(mr memmap.MappableRange) {
+	f.mapsMu.Lock()
+	defer f.mapsMu.Unlock()
+	f.dataMu.RLock()
+	dirty := f.dirty.in(mr)
+	f.dataMu.RUnlock()
+	for _, seg := range dirty {
+		if seg.Value.keep {
+			f.protect(seg.Range)
+		}
+	}
 }
 
 // protect takes mr from the mappings that may write it; what of it they ask for
