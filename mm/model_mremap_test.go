@@ -57,10 +57,40 @@ func (pl *player) mremap(a [6]int) {
 	src := pl.sources[a[2]%2]
 	pl.refusals(src, a[4])
 	defer pl.refusals(nil, 0)
+	locked := p.lockedIn(first, r.old)
 	want, wantErr := p.remap(addr, r)
 	got, err := p.mm.MRemap(pl.by, addr, uint64(r.old)*page-uint64(min(r.old, a[3]%2)), uint64(n)*page, r.MRemapOpts)
+	if r.DontUnmap {
+		p.spreadUnlock(locked)
+	}
 	if pl.errno("mremap", err, wantErr); err == nil && got != addrOf(want) {
 		wrong("mremap is at %v, page %d, want page %d", got, indexOf(got), want)
+	}
+}
+
+// lockedIn returns the pages of n from first on that are locked.
+func (m *modelProcess) lockedIn(first, n int) (locked []int) {
+	for i := first; i < min(first+n, arenaLen); i++ {
+		if q := m.pages[i]; q != nil && q.locked {
+			locked = append(locked, i)
+		}
+	}
+	return locked
+}
+
+// spreadUnlock unlocks the mappings of those pages, once locked, that a move with
+// MREMAP_DONTUNMAP has unlocked: Linux unlocks what is left of the whole mapping.
+func (p *process) spreadUnlock(once []int) {
+	for _, i := range once {
+		if q := p.pages[i]; q == nil || q.locked {
+			continue
+		}
+		v, _ := p.mm.FindVMA(addrOf(i))
+		for j := indexOf(v.AR.Start); j < indexOf(v.AR.End); j++ {
+			if q := p.pages[j]; q != nil {
+				q.locked = false
+			}
+		}
 	}
 }
 
