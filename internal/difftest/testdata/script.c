@@ -63,10 +63,14 @@ static unsigned long length(unsigned long at)
 	return (1 + next(most < 8 ? most : 8)) * PAGE - (next(4) ? 0 : next(PAGE));
 }
 
+// readable is prot, but never PROT_EXEC alone, which hides memory where the processor has
+// protection keys.
+static long readable(long prot) { return prot == PROT_EXEC ? PROT_READ | PROT_EXEC : prot; }
+
 static long map(unsigned long at, unsigned long len)
 {
 	static const int flags[] = {0, MAP_NORESERVE, MAP_STACK, MAP_POPULATE, 0, 0, 0, 0};
-	long prot = next(8), f = flags[next(8)] | (next(4) ? MAP_FIXED : MAP_FIXED_NOREPLACE), off = 0, fd = -1;
+	long prot = readable(next(8)), f = flags[next(8)] | (next(4) ? MAP_FIXED : MAP_FIXED_NOREPLACE), off = 0, fd = -1;
 	if (next(3))
 		prot |= PROT_READ | PROT_WRITE;
 	switch (next(6)) {
@@ -81,7 +85,7 @@ static long map(unsigned long at, unsigned long len)
 	case 2:
 		f |= MAP_SHARED;
 		fd = file;
-		prot &= next(4) ? ~PROT_WRITE : ~0;
+		prot = readable(prot & (next(4) ? ~PROT_WRITE : ~0));
 		break;
 	default:
 		f |= MAP_PRIVATE | MAP_ANONYMOUS;
@@ -123,7 +127,7 @@ static void play(int steps, int depth)
 			r = NR(munmap, at, len);
 			break;
 		case 3: case 4:
-			n = next(8);
+			n = readable(next(8));
 			printf("mprotect %lx %lx %ld", at, len, n);
 			r = NR(mprotect, at, len, n);
 			break;
