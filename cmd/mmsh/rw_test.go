@@ -176,3 +176,20 @@ func TestWrittenAtEveryEnd(t *testing.T) {
 		checkWritten(t, path, 50000)
 	}
 }
+
+// A file far larger than guest memory is mapped and touched everywhere: its pages are
+// given back, dirty ones written, under the limit.
+func TestLargeFileInLittleMemory(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sparse")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 4<<30); err != nil {
+		t.Fatal(err)
+	}
+	r := mmsh(t, "", "run", "--mem", "16M", "--rw", dir, "--", buildGuest(t, "sparse"), path)
+	if r.out != "wrong: 0\n" || r.status != 0 {
+		t.Errorf("exit status %d: %s%s", r.status, r.out, r.err)
+	}
+}
