@@ -75,5 +75,8 @@ func (a *Anonymous) DeviceID() uint64 { return Device }
 // InodeID implements memmap.MappingIdentity.
 func (a *Anonymous) InodeID() uint64 { return a.inode }
 
+// OpenFlags says how the file behind the memory is open.
+func (a *Anonymous) OpenFlags() int { return unix.O_RDWR }
+
 // Msync implements memmap.MappingIdentity: there is nowhere to write it.
 func (a *Anonymous) Msync(memmap.MappableRange) error { return nil }

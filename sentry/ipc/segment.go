@@ -125,9 +125,9 @@ func (t *Table) Attach(who Caller, id, flags int32) (*Attachment, memmap.MMapOpt
 	if err != nil {
 		return nil, memmap.MMapOpts{}, err
 	}
-	want, perms, most := uint32(0o666), memmap.ReadWrite, memmap.AnyAccess
+	want, perms, most, mode := uint32(0o666), memmap.ReadWrite, memmap.AnyAccess, unix.O_RDWR
 	if flags&unix.SHM_RDONLY != 0 {
-		want, perms, most = 0o444, memmap.Read, memmap.ReadExecute
+		want, perms, most, mode = 0o444, memmap.Read, memmap.ReadExecute, unix.O_RDONLY
 	}
 	if flags&execute != 0 {
 		want, perms.Execute = want|0o111, true
@@ -144,7 +144,7 @@ func (t *Table) Attach(who Caller, id, flags int32) (*Attachment, memmap.MMapOpt
 	defer s.mu.Unlock()
 	s.attachments++
 	s.stat.LPID = who.PID
-	a := &Attachment{seg: s, name: fmt.Sprintf("/SYSV%08x (deleted)", uint32(s.stat.Key))}
+	a := &Attachment{seg: s, mode: mode, name: fmt.Sprintf("/SYSV%08x (deleted)", uint32(s.stat.Key))}
 	a.refs.Store(1)
 	return a, memmap.MMapOpts{Length: s.size, Mappable: s, Identity: a, Perms: perms, MaxPerms: most}, nil
 }
@@ -154,6 +154,7 @@ func (t *Table) Attach(who Caller, id, flags int32) (*Attachment, memmap.MMapOpt
 type Attachment struct {
 	seg  *Segment
 	name string
+	mode int // O_RDONLY or O_RDWR
 	refs atomic.Int64
 }
 
@@ -193,6 +194,9 @@ func (a *Attachment) DeviceID() uint64 { return shmem.Device }
 
 // InodeID implements memmap.MappingIdentity.
 func (a *Attachment) InodeID() uint64 { return uint64(a.seg.id) }
+
+// OpenFlags says how the file behind the memory is open.
+func (a *Attachment) OpenFlags() int { return a.mode }
 
 // Msync implements memmap.MappingIdentity: there is nowhere to write it.
 func (a *Attachment) Msync(memmap.MappableRange) error { return nil }

@@ -17,11 +17,12 @@ import (
 // Inode numbers of a process's files: its id and the file's place. Descriptors
 // come behind the files.
 const (
-	dirInode  = 0
-	taskInode = 1
-	fdInode   = 2
-	entryBase = 3
-	fdBase    = 1 << 10
+	dirInode      = 0
+	taskInode     = 1
+	fdInode       = 2
+	mapFilesInode = 3
+	entryBase     = 4
+	fdBase        = 1 << 10
 )
 
 func inode(id int32, place uint64) uint64 { return uint64(id)<<32 | place + 4 }
@@ -46,7 +47,7 @@ type entry struct {
 	raw  func(*process, synth.Attr) *rawNode
 }
 
-// entries are the files; fd and task are directories.
+// entries are the files; fd, map_files and task are directories.
 var entries = []entry{
 	{name: "auxv", mode: 0o400, text: (*process).auxv},
 	{name: "cmdline", mode: 0o444, text: (*process).cmdline},
@@ -89,6 +90,8 @@ func (p *process) walk(path string) (vfs.Node, string, error) {
 		return p.dir(), "", nil
 	case name == "fd":
 		return p.walkFD(rest)
+	case name == "map_files" && p.task == nil:
+		return p.walkMapFiles(rest)
 	case name == "task" && p.task == nil:
 		return p.walkTask(rest)
 	}
@@ -123,6 +126,7 @@ func (p *process) dir() *synth.Dir {
 	list := func() ([]vfs.Dirent, error) {
 		all := []vfs.Dirent{{Name: "fd", Inode: p.attr(fdInode, 0).Ino, Type: unix.DT_DIR}}
 		if p.task == nil {
+			all = append(all, vfs.Dirent{Name: "map_files", Inode: p.attr(mapFilesInode, 0).Ino, Type: unix.DT_DIR})
 			all = append(all, vfs.Dirent{Name: "task", Inode: p.attr(taskInode, 0).Ino, Type: unix.DT_DIR})
 		}
 		for i := range entries {

@@ -18,18 +18,25 @@ type file struct {
 	at      *entry
 	noATime bool
 	writer  bool
+	access  int // O_RDONLY, O_WRONLY or O_RDWR
 	refs    atomic.Int64
 }
 
 // newFile opens e's file. fs.mu is held.
 func newFile(e *entry, flags int) *file {
 	e.hold()
-	f := &file{at: e, noATime: flags&unix.O_NOATIME != 0, writer: flags&unix.O_ACCMODE != unix.O_RDONLY}
+	f := &file{at: e, noATime: flags&unix.O_NOATIME != 0, writer: flags&unix.O_ACCMODE != unix.O_RDONLY, access: flags & unix.O_ACCMODE}
 	f.refs.Store(1)
 	return f
 }
 
 func (f *file) fs() *FS { return f.at.inode.fs }
+
+// FS returns where the file lies.
+func (f *file) FS() vfs.FS { return f.fs() }
+
+// OpenFlags says what the file was opened for: O_RDONLY, O_WRONLY or O_RDWR.
+func (f *file) OpenFlags() int { return f.access }
 
 // Node implements vfs.Linked.
 func (f *file) Node(who vfs.Caller) vfs.Node {
