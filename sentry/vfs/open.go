@@ -75,7 +75,10 @@ func (c *Context) create(w Where, flags int, mode uint32, notFound error, links 
 		return c.create(w, flags, mode, notFound, links-1)
 	}
 	e, err := l.editor()
-	if err != nil {
+	switch {
+	case err != nil && l.dir.generated():
+		return nil, notFound
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w: no file can be made", quote(w.Path), err)
 	}
 	if !l.normal() {
@@ -87,6 +90,13 @@ func (c *Context) create(w Where, flags int, mode uint32, notFound error, links 
 	}
 	made := found{fs: l.dir.fs, path: strings.TrimSuffix(l.dir.path, "/") + "/" + l.name}
 	return made.description(file, flags), nil
+}
+
+// generated reports whether the directory f is the kernel's own, as /proc's are: what
+// is not there cannot be made, and that is no matter of a read-only file system.
+func (f *found) generated() bool {
+	st, err := f.fs.Statfs()
+	return err == nil && st.Flags&unix.ST_RDONLY == 0
 }
 
 // temporary opens a new file without a name that belongs to the directory f.

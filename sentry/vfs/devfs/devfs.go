@@ -60,7 +60,7 @@ func (fs *FS) Walk(path string, _ vfs.Caller) (vfs.Node, string, error) {
 
 // Statfs implements vfs.FS.
 func (fs *FS) Statfs() (unix.Statfs_t, error) {
-	return unix.Statfs_t{Type: unix.TMPFS_MAGIC, Bsize: 4096, Frsize: 4096, Namelen: 255}, nil
+	return unix.Statfs_t{Type: unix.TMPFS_MAGIC, Bsize: 4096, Frsize: 4096, Namelen: 255, Flags: unix.ST_RDONLY}, nil
 }
 
 func (fs *FS) root() *synth.Dir {
