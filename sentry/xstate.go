@@ -19,6 +19,9 @@ const (
 
 	fcwOffset    = 0
 	mxcsrOffset  = 24
+	xmmOffset    = 160
+	xmmEnd       = xmmOffset + 16*16
+	featureSSE   = 1 << 1
 	initialFCW   = 0x37f
 	initialMXCSR = 0x1f80
 
@@ -110,8 +113,14 @@ func wholeXState(frame []byte, n int, features uint64) []byte {
 	}
 	copy(area[:softwareArea], frame)
 	copy(area[xstateHeader:], frame[xstateHeader:size])
-	keep := le.Uint64(words[8:]) & features
-	le.PutUint64(area[xstateHeader:], le.Uint64(area[xstateHeader:])&keep)
+	used := le.Uint64(area[xstateHeader:]) & le.Uint64(words[8:]) & features
+	if used&featureSSE == 0 && le.Uint32(area[mxcsrOffset:]) != initialMXCSR {
+		// XRSTOR loads MXCSR, and refuses a wrong one, even if SSE's registers are
+		// initial; ptrace looks at it only if they are not.
+		clear(area[xmmOffset:xmmEnd])
+		used |= featureSSE & features
+	}
+	le.PutUint64(area[xstateHeader:], used)
 	return area
 }
 

@@ -136,7 +136,7 @@ func TestExitStatuses(t *testing.T) {
 		{"unclosed quote in -c", "", []string{"--batch", "-c", "echo a\necho 'b"}, 2, `-c:2: `},
 		{"unclosed block in -c", "", []string{"--batch", "-c", "repeat 2 { echo a"}, 2, `-c:1: `},
 		{"bad flag", "", []string{"--nonsense"}, 2, `unknown flag`},
-		{"later flag", "", []string{"--rw", "/tmp"}, 2, `not in this version`},
+		{"later flag", "", []string{"--record", "x"}, 2, `not in this version`},
 		{"no such program", "", []string{"--batch", "/no/such/program"}, 2, `ENOENT|no such file`},
 		{"quit N", "", []string{"--batch", "-c", "quit 7; echo no"}, 7, `^$`},
 		{"keep going", "", []string{"--batch", "-k", "-c", "munmap 1 4k; mmap 4k rw; munmap 1 4k"}, 1, `(?s)munmap.*munmap`},
