@@ -364,7 +364,9 @@ func TestFillUnderPressure(t *testing.T) {
 
 // Everything at once: no page is lost, none is read wrongly.
 func TestManyAtOnce(t *testing.T) {
-	c := newCache(t, 40*page)
+	// Room for a File that each goroutine is just giving back, and the one in use: who
+	// meets a full MemoryFile while pages are on their way out may be told so.
+	c := newCache(t, 5*33*page)
 	d := newDisk(32*page + 5)
 	var wg sync.WaitGroup
 	for n := range uint64(4) {
