@@ -58,12 +58,27 @@ func (mm *MemoryManager) mayUnmap(op string, first vmaSeg, ar memmap.AddrRange) 
 	return mm.unsealed(op, memmap.AddrRange{Start: first.End, End: ar.End})
 }
 
+// keepWrittenAround is keepWritten for what is left of the mappings at ar's ends.
+func (mm *MemoryManager) keepWrittenAround(ar memmap.AddrRange) {
+	first, ok := mm.vmas.LowerBound(ar.Start)
+	if ok && first.Overlaps(ar) {
+		mm.keepWritten(first, first.Intersect(ar))
+	}
+	if !ok || first.End >= ar.End {
+		return
+	}
+	if last, ok := mm.vmas.Find(ar.End - 1); ok {
+		mm.keepWritten(last, last.Intersect(ar))
+	}
+}
+
 // unmapRange removes all that is mapped in ar, pages first, and appends the event.
 // The error is the host's; ar is empty all the same.
 //
 // Preconditions: mm.mappingMu is held for writing; something is mapped in ar.
 func (mm *MemoryManager) unmapRange(c *change, ar memmap.AddrRange) error {
 	mm.activeMu.Lock()
+	mm.keepWrittenAround(ar)
 	mm.cutPMAs(c, ar, everything)
 	err := c.flush()
 	mm.guards.Cut(ar, nil)

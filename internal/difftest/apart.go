@@ -14,7 +14,8 @@ import (
 //
 // In a child of fork neighbours that were kept apart by a lock only are one to us and two
 // to Linux, which passes no lock on and merges nothing then: there shared ones join too,
-// and after a call that a seal refused (EPERM): Linux has split the range's ends by then.
+// and after a call that a seal refused (Linux has split the range's ends by then) or
+// MREMAP_DONTUNMAP (which unlocks what stays behind, and merges nothing).
 //
 // mremap alone answers by such boundaries. Where the host counted more mappings in its
 // range than we, both outputs end before it, and apart is true. With a wide fault window
@@ -23,7 +24,7 @@ import (
 func Apart(want, got string, auto bool) (_, _ string, apart bool) {
 	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
 	var out []string
-	i, j, children, refused := 0, 0, 0, false
+	i, j, children, unmerged := 0, 0, 0, false
 	for ; i < len(w) && j < len(g); i, j = i+1, j+1 {
 		if more := moreMappings(w[i], g[j]); more > 0 || auto && more < 0 {
 			return strings.Join(out, "\n"), strings.Join(g[:j], "\n"), true
@@ -33,10 +34,10 @@ func Apart(want, got string, auto bool) (_, _ string, apart bool) {
 		} else if strings.HasPrefix(g[j], "child ") {
 			children--
 		}
-		refused = refused || strings.HasSuffix(g[j], " = EPERM")
+		unmerged = unmerged || leavesUnmerged(g[j])
 		one := w[i]
 		for one != g[j] && i+1 < len(w) && !sameEnd(one, g[j]) {
-			joined, ok := joinLines(one, w[i+1], children > 0 || refused)
+			joined, ok := joinLines(one, w[i+1], children > 0 || unmerged)
 			if !ok {
 				break
 			}
@@ -50,6 +51,12 @@ func Apart(want, got string, auto bool) (_, _ string, apart bool) {
 	}
 	out = append(out, w[min(i, len(w)):]...)
 	return strings.Join(out, "\n"), got, false
+}
+
+// leavesUnmerged says whether a call may have left what Linux does not merge.
+func leavesUnmerged(line string) bool {
+	f := strings.Fields(line)
+	return strings.HasSuffix(line, " = EPERM") || len(f) > 4 && f[0] == "mremap" && (f[4] == "5" || f[4] == "7")
 }
 
 var mremapped = regexp.MustCompile(`^(mremap .*) of (\d+) = `)

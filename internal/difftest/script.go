@@ -24,13 +24,13 @@ type Script []string
 func (s Script) String() string { return strings.Join(s, "\n") + "\n" }
 
 // The area that scripts play in, and the files that they map: a file in memory, open
-// for writing and once more for reading only, another, and the program itself.
+// for writing and once more for reading only, another, the program itself, and a file that is not mapped.
 const (
 	scriptArea  = 0x20000000
 	scriptPages = 40
 	scriptPage  = 0x1000
 
-	fileRW, fileRO, memFD, programFD = 10, 11, 12, 13
+	fileRW, fileRO, memFD, programFD, scratchFD = 10, 11, 12, 13, 14
 )
 
 // maker makes a script.
@@ -279,6 +279,8 @@ func (m *maker) pkey() {
 	m.say("pkey_mprotect", at, length, m.prot(), ^uint64(0))
 }
 
+// file changes a file below its mappings. Room is not reserved (fallocate's modes 0 and 1):
+// a tmpfs counts such pages as holes until they are written, ours does not.
 func (m *maker) file() {
 	fd := m.of(fileRW, fileRW, fileRW, memFD, fileRO)
 	size := m.below(10)*scriptPage + m.of(0, 0, 0, 1, 100, scriptPage-1)
@@ -286,7 +288,7 @@ func (m *maker) file() {
 	case 0, 1, 2:
 		m.say("ftruncate", fd, size)
 	case 3:
-		m.say("fallocate", fd, m.of(3, 3, 3, 0, 1, 2, 16, 8), size, m.below(4)*scriptPage+m.of(0, 0, 1, 77))
+		m.say("fallocate", fd, m.of(3, 3, 3, 3, 3, 2, 16, 8), size, m.below(4)*scriptPage+m.of(0, 0, 1, 77))
 	case 4, 5:
 		m.say("fill", fd, m.of(10, scriptPage, 5000), size, m.below(256))
 	case 6:
@@ -296,10 +298,15 @@ func (m *maker) file() {
 	}
 }
 
-// copies reads into memory and writes from it: the kernel's own accesses.
+// copies reads into memory and writes from it: the kernel's own accesses. Not with a file
+// that is mapped: a copy onto itself is in no order that anybody promises.
 func (m *maker) copies() {
-	fd := m.of(fileRW, fileRW, memFD, fileRO, programFD)
-	m.say(string([]string{"pread", "pwrite"}[m.below(2)]), fd, m.byteAt(), m.of(1, 100, scriptPage, 3*scriptPage), m.below(8)*scriptPage+m.of(0, 5))
+	length, off := m.of(1, 100, scriptPage, 3*scriptPage), m.below(8)*scriptPage+m.of(0, 5)
+	if m.oneIn(2) {
+		m.say("pwrite", scratchFD, m.byteAt(), length, off)
+		return
+	}
+	m.say("pread", m.of(programFD, scratchFD), m.byteAt(), length, off)
 }
 
 // fork has a child play some calls.

@@ -12,7 +12,7 @@ enum { FILE_RW = 10, FILE_RO, MEMFD, PROGRAM, SCRATCH };
 
 static char script[1 << 23], buffer[16 * PAGE];
 static sigjmp_buf back;
-static int loud;
+static int loud, a_child;
 static unsigned long heap;
 
 static void handler(int sig, siginfo_t *info, void *context)
@@ -134,7 +134,8 @@ static void show_contents(unsigned long from, unsigned long to)
 }
 
 // show_core prints the vector of mincore, but where the program's file is mapped: how
-// much of that is in memory is the host's affair.
+// much of that is in memory is the host's affair; and in a child, whose page tables
+// start out empty where nothing was written.
 static void show_core(unsigned long at, unsigned long len)
 {
 	static unsigned char vec[1 << 10];
@@ -145,7 +146,7 @@ static void show_core(unsigned long at, unsigned long len)
 			foreign = 1;
 	long r = NR(mincore, at, len, vec);
 	result(r);
-	if (r == 0 && !foreign) {
+	if (r == 0 && !foreign && !a_child) {
 		printf("core");
 		for (unsigned long i = 0; i < (len + PAGE - 1) / PAGE; i++)
 			printf(" %d", vec[i] & 1);
@@ -200,6 +201,7 @@ static void child(char **at)
 	printf("\n");
 	fflush(stdout);
 	if (fork() == 0) {
+		a_child = 1;
 		show_maps_of_ours();
 		play(at, 0);
 		printf("contents");
