@@ -52,20 +52,22 @@ const (
 	Upgrade         // a read-only translation became writable
 	StackGrow       // the stack's mapping was extended downwards first
 	Refault         // the page was there; only the host's mapping was missing
+	UserFill        // filled through a userfaultfd
 
 	NoMapping  // no vma at the address
 	Permission // the vma forbids the access
 	GuardPage  // a guard region or a stack's guard gap
 	BeyondEOF  // beyond the end of the mapped file
 	LimitHit   // a limit: memory of the sandbox, RLIMIT_STACK, …
+	UserFault  // a userfaultfd's owner is to deal with it first
 	IOError    // the file could not be read, or its pages not be written back
 )
 
 var causeNames = [...]string{
 	NoCause: "none", ZeroMap: "zero-map", ZeroFill: "zero-fill", FileMap: "file-map",
 	COWCopy: "cow-copy", COWReuse: "cow-reuse", Upgrade: "upgrade", StackGrow: "stack-grow",
-	Refault: "refault", NoMapping: "no-mapping", Permission: "permission", GuardPage: "guard",
-	BeyondEOF: "beyond-eof", LimitHit: "limit", IOError: "io-error",
+	Refault: "refault", UserFill: "user-fill", NoMapping: "no-mapping", Permission: "permission", GuardPage: "guard",
+	BeyondEOF: "beyond-eof", LimitHit: "limit", UserFault: "user-fault", IOError: "io-error",
 }
 
 func (c Cause) String() string { return causeNames[c] }

@@ -44,6 +44,9 @@ func (mm *MemoryManager) ready(ar memmap.AddrRange, at memmap.AccessType, o IOOp
 	if !mm.traps.IsEmpty() && !o.IgnorePermissions {
 		return safemem.Seq{}, false
 	}
+	if at.Write && mm.marks.Overlaps(ar) {
+		return safemem.Seq{}, false
+	}
 	p, ok := mm.pmas.Find(ar.Start)
 	if !ok || !mm.grants(&p.Value, o.IgnorePermissions).SupersetOf(at) {
 		return safemem.Seq{}, false
@@ -102,9 +105,10 @@ func (mm *MemoryManager) access(by *Actor, ars []memmap.AddrRange, at memmap.Acc
 
 // lockMemory returns the memory behind ars with activeMu held for writing, and why
 // it is not all. Stacks are extended for copies as for accesses; that takes other
-// locks, so it starts over then.
+// locks, so it starts over then. So it does when a userfaultfd had to be waited for.
 func (mm *MemoryManager) lockMemory(by *Actor, ars []memmap.AddrRange, at memmap.AccessType, o IOOpts) (safemem.Seq, error) {
 	var cannotGrow error
+	mayWait := true
 	for {
 		c := mm.begin(by)
 		mm.mappingMu.RLock()
@@ -113,6 +117,11 @@ func (mm *MemoryManager) lockMemory(by *Actor, ars []memmap.AddrRange, at memmap
 		mm.remapStale(c)
 		_ = c.flush() // the copy is ours to make, whatever became of the stub
 		mm.mappingMu.RUnlock()
+		if mayWait && by.waitsFor(short, o) {
+			mm.activeMu.Unlock()
+			mayWait = by.Await(short) == nil
+			continue
+		}
 		below, stack := short.(*belowStack)
 		if !stack {
 			return seq, short

@@ -26,8 +26,12 @@ type Actor struct {
 	// ReadImpliesExec is personality's READ_IMPLIES_EXEC: mprotect that lets read lets
 	// execute, and so is the heap.
 	ReadImpliesExec bool
-	Origin          memmap.Origin    // stamped on what is made
-	Via             platform.Context // the stopped context whose tracing thread this is, or nil
+	// Await waits until an access that err, which wraps a *UserfaultError, stopped may be
+	// tried again; an error: it may not. Copies call it, with no lock of the engine held.
+	// nil: they answer EFAULT instead.
+	Await  func(err error) error
+	Origin memmap.Origin    // stamped on what is made
+	Via    platform.Context // the stopped context whose tracing thread this is, or nil
 }
 
 func (by *Actor) limits() Limits {

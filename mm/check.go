@@ -21,6 +21,7 @@ func (mm *MemoryManager) Check(host bool) []error {
 	k.gaps()
 	k.pmas()
 	k.guards()
+	k.marks()
 	k.brk()
 	if mm.captured != nil {
 		k.wrong("invalidations are captured outside Fork")
@@ -112,6 +113,8 @@ func (k *checker) vma(seg vmaSeg) {
 		k.wrong("vma %v: the kernel's own is locked", seg.Range)
 	case v.mappable == nil && v.id != nil:
 		k.wrong("vma %v: anonymous memory has an identity", seg.Range)
+	case (v.uffd != nil) != (v.flags&(flagMissing|flagProtected) != 0):
+		k.wrong("vma %v: a userfaultfd without a mode, or a mode without one", seg.Range)
 	case v.origin == nil:
 		k.wrong("vma %v has no origin", seg.Range)
 	}
@@ -169,6 +172,21 @@ func (k *checker) guards() {
 		k.place("guard region", seg.Range, 0)
 		if !k.mm.vmas.Covers(seg.Range) {
 			k.wrong("the guard region %v lies where no vma does", seg.Range)
+		}
+	}
+}
+
+// marks checks that pages are marked only where that can mean something.
+func (k *checker) marks() {
+	for seg := range k.mm.marks.All() {
+		k.place("mark", seg.Range, 0)
+		if !k.mm.vmas.Covers(seg.Range) {
+			k.wrong("the marks %#x at %v lie where no vma does", seg.Value, seg.Range)
+		}
+		for vseg := range k.mm.vmas.In(seg.Range) {
+			if seg.Value&markProtected != 0 && vseg.Value.flags&flagProtected == 0 {
+				k.wrong("%v is write-protected, the vma %v is not registered", seg.Range, vseg.Range)
+			}
 		}
 	}
 }

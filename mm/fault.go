@@ -21,7 +21,7 @@ type fault struct {
 
 // HandleUserFault answers an access of the guest that its host mappings did not
 // allow. sp is the stack pointer. It returns what was done; the error, if the
-// access is refused, is a *memmap.BusError (SIGBUS), a *TrapError, or a
+// access is refused, is a *memmap.BusError (SIGBUS), a *TrapError, a *UserfaultError, or a
 // *memmap.Refusal with EPERM (SEGV_ACCERR) or EFAULT (SEGV_MAPERR). The event is
 // appended either way. An error that wraps platform.ErrDied says that the page is
 // there but the stub is not.
@@ -157,6 +157,10 @@ func causeOf(err error) memmap.Cause {
 	var refusal *memmap.Refusal
 	if errors.As(err, &refusal) && refusal.Why != memmap.NoCause {
 		return refusal.Why
+	}
+	var user *UserfaultError
+	if errors.As(err, &user) {
+		return memmap.UserFault
 	}
 	var trap *TrapError
 	if errors.As(err, &trap) && trap.Trap.Kind == TrapGuard {

@@ -16,6 +16,14 @@ import (
 // Preconditions: mm.mappingMu is held; mm.activeMu is held for writing.
 // Postcondition: c is to be flushed, whatever the outcome.
 func (mm *MemoryManager) bringIn(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	if at.Write && !mm.marks.IsEmpty() {
+		return mm.writeMarked(c, seg, ar, at)
+	}
+	return mm.bringInPages(c, seg, ar, at)
+}
+
+// bringInPages is bringIn where no page is marked.
+func (mm *MemoryManager) bringInPages(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
 	for pos := ar.Start; pos < ar.End; {
 		rest := memmap.AddrRange{Start: pos, End: ar.End}
 		p, ok := mm.pmas.LowerBound(pos)
@@ -48,6 +56,9 @@ func (mm *MemoryManager) mustOwn(p *pma, at memmap.AccessType) bool {
 
 // fillHole makes pmas from rest.Start on, which lies in h, and returns how far.
 func (mm *MemoryManager) fillHole(c *change, seg vmaSeg, h hole, rest memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	if seg.Value.flags&flagMissing != 0 {
+		return rest.Start, mm.userfault(c, seg.Value.uffd, rest.Start, missingFlags(at))
+	}
 	required := rest.Intersect(h.AddrRange)
 	if !seg.Value.anonymous() {
 		optional := mm.reach(required).Intersect(h.AddrRange)

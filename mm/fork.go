@@ -73,6 +73,9 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 		if v.flags&flagWipeOnFork != 0 {
 			mm.someApart = true
 		}
+		if v.uffd != nil {
+			plain = false
+		}
 		if v.mappable == nil {
 			continue
 		}
@@ -98,16 +101,21 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 }
 
 // forgetNotCopied takes out of a child's clone what fork does not pass on: mappings
-// that are DONTFORK, and locks.
+// that are DONTFORK, userfaultfds, and locks.
 func (mm *MemoryManager) forgetNotCopied(c *change) {
-	var dontFork []memmap.AddrRange
+	var dontFork, watched []memmap.AddrRange
 	for seg := range mm.vmas.All() {
 		if seg.Value.flags&flagDontFork != 0 {
 			dontFork = append(dontFork, seg.Range)
+		} else if seg.Value.uffd != nil {
+			watched = append(watched, seg.Range)
 		}
 	}
 	for _, ar := range dontFork {
 		mm.takeVMAs(c, ar, nil)
+	}
+	for _, ar := range watched {
+		mm.updateVMAs(ar, (*vma).unwatch)
 	}
 	if mm.lockedAS > 0 {
 		mm.updateVMAs(mm.All(), func(v *vma) { v.mlock = memmap.MLockNone })
@@ -126,6 +134,7 @@ func (mm *MemoryManager) copyPMAs(c *change, child *MemoryManager) error {
 	s.flushRun()
 	child.pmas = mm.pmas.Clone()
 	mm.copyGuards(child)
+	mm.copyMarks(child)
 	for _, ar := range s.dropped {
 		child.pmas.Cut(ar, nil)
 	}

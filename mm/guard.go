@@ -27,6 +27,7 @@ func guardInstall(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRang
 	if !seg.Value.guarded { // all of it, for good; and Linux makes an anon_vma ready
 		mm.updateVMAs(seg.Range, func(v *vma) { v.guarded, v.written = true, true })
 	}
+	mm.marks.Cut(part, nil)
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (mm *MemoryManager) mapPMAs(c *change, ar memmap.AddrRange, populate bool) 
 	for p := range mm.pmas.In(ar) {
 		rights := mm.grants(&p.Value, false)
 		piece := p.Intersect(ar)
-		if mm.traps.IsEmpty() {
+		if mm.traps.IsEmpty() && mm.marks.IsEmpty() {
 			c.addOp(&p, piece, rights, populate)
 			continue
 		}

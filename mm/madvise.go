@@ -204,6 +204,9 @@ func dontNeedLocked(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRa
 		return notAdvisable(seg, "is no memory")
 	}
 	mm.cutPMAs(c, part, everything)
+	if seg.Value.anonymous() { // of a file's pages the protection stays
+		mm.remark(part, 0, markProtected)
+	}
 	return nil
 }
 
@@ -330,6 +333,10 @@ func (mm *MemoryManager) advisePopulate(by *Actor, ar memmap.AddrRange, which in
 func populateError(err error) error {
 	var bus *memmap.BusError
 	var trap *TrapError
+	var user *UserfaultError
+	if errors.As(err, &user) { // whoever asked may wait
+		return err
+	}
 	errno := unix.ENOMEM
 	if errors.As(err, &bus) || errors.As(err, &trap) {
 		errno = unix.EFAULT

@@ -64,6 +64,7 @@ type MemoryManager struct {
 	ids       map[memmap.MappingIdentity]uint64 // bytes mapped through each; one reference each
 	traps     segment.Set[memmap.Addr, Trap]    // also under activeMu
 	guards    segment.Set[memmap.Addr, Trap]    // likewise; see guard.go
+	watched   atomic.Bool                       // by a userfaultfd, now or once
 	brk       memmap.AddrRange                  // End is exact, not rounded
 	startSP   memmap.Addr                       // its vma is called [stack]
 	maxAS     uint64                            // the most bytes that an insertion led to
@@ -77,9 +78,10 @@ type MemoryManager struct {
 
 	activeMu activeMutex
 	pmas     pmaSet
-	as       platform.AddressSpace // nil once released
-	gen      uint32                // see pma.needCOW
-	forked   uint64                // event of the newest fork that shared our pages
+	marks    segment.Set[memmap.Addr, mark] // see mark.go
+	as       platform.AddressSpace          // nil once released
+	gen      uint32                         // see pma.needCOW
+	forked   uint64                         // event of the newest fork that shared our pages
 	rss      [rssKinds]uint64
 	maxRSS   uint64
 	faults   Stats // only its counters
@@ -181,6 +183,7 @@ func (mm *MemoryManager) dropPages(c *change) {
 	mm.pmas.Clear()
 	mm.traps.Clear()
 	mm.guards.Clear()
+	mm.marks.Clear()
 	mm.rss = [rssKinds]uint64{}
 	_ = c.flush() // there is no host any more
 }

@@ -24,6 +24,7 @@ func (mm *MemoryManager) move(c *change, seg vmaSeg, r *remap) (memmap.Addr, err
 	}
 	old := r.old()
 	v.off = offsetOf(seg, old.Start)
+	v.unwatch()
 	if v.mappable != nil {
 		if err := v.mappable.CopyMapping(mm, old, dst, v.off, v.canWriteMappable()); err != nil {
 			return 0, err
@@ -61,6 +62,7 @@ func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *
 	var err error
 	if !old.IsEmpty() {
 		mm.activeMu.Lock()
+		mm.moveMarks(old, dst, moved)
 		mm.movePMAs(c, old, dst)
 		err = c.flush()
 		mm.moveGuards(old, dst)

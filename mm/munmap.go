@@ -83,6 +83,7 @@ func (mm *MemoryManager) unmapRange(c *change, ar memmap.AddrRange) error {
 	err := c.flush()
 	mm.guards.Cut(ar, nil)
 	mm.cutTraps(ar)
+	mm.marks.Cut(ar, nil)
 	mm.activeMu.Unlock()
 	mm.note(c, Event{Kind: EventUnmap, Range: ar, Addr: ar.Start})
 	mm.cutVMAs(c, ar)

@@ -3,10 +3,11 @@ package mm
 import "mmsh.dev/mmsh/memmap"
 
 // The bits of a page in /proc/PID/pagemap, by Linux's names. Its frame number is
-// below them. Of Linux's other bits PM_SOFT_DIRTY and PM_UFFD_WP are never set: no
-// one watches writes.
+// below them. A protected page that is not there is to Linux a swap entry too.
 const (
 	PagemapExclusive = 1 << 56       // PM_MMAP_EXCLUSIVE: no other mapping has the page
+	PagemapProtected = 1 << 57       // PM_UFFD_WP: a userfaultfd protects it
+	PagemapSwap      = 1 << 62       // PM_SWAP
 	PagemapGuard     = 1<<58 | 1<<62 // PM_GUARD_REGION, which Linux keeps as a swap entry
 	PagemapFile      = 1 << 61       // PM_FILE: a file's page, or shared anonymous
 	PagemapPresent   = 1 << 63       // PM_PRESENT
@@ -31,7 +32,24 @@ func (mm *MemoryManager) Pagemap(ar memmap.AddrRange) []uint64 {
 			entries[(a-ar.Start)/memmap.PageSize] = PagemapGuard
 		}
 	}
+	mm.describeMarks(entries, ar)
 	return entries
+}
+
+// describeMarks adds to the entries of ar what marks say.
+func (mm *MemoryManager) describeMarks(entries []uint64, ar memmap.AddrRange) {
+	for m := range mm.marks.In(ar) {
+		part := m.Intersect(ar)
+		for a := part.Start; a < part.End; a += memmap.PageSize {
+			e := &entries[(a-ar.Start)/memmap.PageSize]
+			if m.Value&markProtected == 0 {
+				continue
+			}
+			if *e |= PagemapProtected; *e&PagemapPresent == 0 {
+				*e |= PagemapSwap
+			}
+		}
+	}
 }
 
 // describePages sets the entries of part, the first of which is entries[0].

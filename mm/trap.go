@@ -14,8 +14,6 @@ type TrapKind uint8
 // The kinds of trap.
 const (
 	TrapWatch TrapKind = iota + 1 // a watchpoint of the debugger
-	TrapSoftDirty
-	TrapUserfault
 	TrapGuard
 )
 
@@ -40,7 +38,7 @@ type TrapError struct {
 }
 
 func (e *TrapError) Error() string {
-	name := [...]string{"no trap", "a watchpoint", "a soft-dirty trap", "a userfaultfd", "a guard region"}[e.Trap.Kind]
+	name := [...]string{"no trap", "a watchpoint", "a guard region"}[e.Trap.Kind]
 	return fmt.Sprintf("access %v at %v met %s", e.At, e.Addr, name)
 }
 
@@ -101,22 +99,22 @@ func (mm *MemoryManager) leaveTraps(ar memmap.AddrRange, rights memmap.AccessTyp
 		return
 	}
 	if mm.traps.IsEmpty() {
-		f(ar, rights)
+		mm.leaveMarks(ar, rights, f)
 		return
 	}
 	at := ar.Start
 	for seg := range mm.traps.In(ar) {
 		trap := seg.Intersect(ar)
 		if at < trap.Start {
-			f(memmap.AddrRange{Start: at, End: trap.Start}, rights)
+			mm.leaveMarks(memmap.AddrRange{Start: at, End: trap.Start}, rights, f)
 		}
 		if left := weaken(rights, seg.Value.At); left.Any() {
-			f(trap, left)
+			mm.leaveMarks(trap, left, f)
 		}
 		at = trap.End
 	}
 	if at < ar.End {
-		f(memmap.AddrRange{Start: at, End: ar.End}, rights)
+		mm.leaveMarks(memmap.AddrRange{Start: at, End: ar.End}, rights, f)
 	}
 }
 

@@ -29,6 +29,7 @@ type vma struct {
 	mlock     memmap.MLockMode
 	name      string         // instead of id's name
 	anonName  string         // "anon:" and what the program calls it, or ""
+	uffd      *Userfault     // whom faults concern: with flagMissing, flagProtected; or nil
 	policy    *Policy        // on which nodes; compared by what it says
 	origin    *memmap.Origin // never changed once set; not compared
 	protected uint64         // the mprotect that gave perms, 0 if none did; not compared
@@ -49,6 +50,8 @@ const (
 	flagMergeable                       // equal pages may be merged (KSM)
 	flagSealed                          // mseal: it stays as it is
 	flagCounted                         // its file counts mappings: none goes by merging
+	flagMissing                         // a userfaultfd is told of pages that are missing
+	flagProtected                       // and of writes to pages that it protects
 )
 
 type (

@@ -52,9 +52,13 @@ func (t *Task) fault(stop *platform.Stop) {
 		return
 	}
 	var trap *mm.TrapError
+	var user *mm.UserfaultError
 	switch {
 	case errors.As(err, &trap) && trap.Trap.Kind == mm.TrapWatch:
 		t.watched(stop, trap)
+		return
+	case errors.As(err, &user):
+		t.watchedByUser(user)
 		return
 	case errors.Is(err, platform.ErrDied):
 		t.died("killed from outside: " + err.Error())

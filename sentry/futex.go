@@ -34,7 +34,12 @@ func (t *Task) FutexWait(addr memmap.Addr, private bool, val, bitset uint32, dea
 	if err != nil {
 		return err
 	}
-	w, err := t.enqueue(key, addr, val, bitset)
+	var w *futexWaiter
+	err = t.AwaitUserfaults(func() error {
+		var err error
+		w, err = t.enqueue(key, addr, val, bitset)
+		return err
+	})
 	if err != nil {
 		return err
 	}

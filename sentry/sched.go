@@ -209,13 +209,7 @@ func (s *sched) pickLocked() *Task {
 // Preconditions: s.mu is held.
 func (s *sched) wokenLocked(t *Task) bool {
 	w := &t.waits
-	if !w.came {
-		select {
-		case <-w.ready:
-			w.came = true
-		default:
-		}
-	}
+	w.came = w.came || w.isReady()
 	if !w.came && w.deadline != 0 && s.k.clock.Monotonic() >= w.deadline {
 		w.late = true
 	}
@@ -359,11 +353,29 @@ func (s *sched) let(t *Task) {
 // waits is what a blocked task waits for.
 type waits struct {
 	ready    <-chan struct{}
-	deadline time.Duration // 0: none
-	external bool          // something outside the world makes it ready
-	breaks   uint32        // which attn bits end the wait
-	came     bool          // ready was
-	late     bool          // the deadline has passed
+	any      []<-chan struct{} // one of these is as good
+	deadline time.Duration     // 0: none
+	external bool              // something outside the world makes it ready
+	breaks   uint32            // which attn bits end the wait
+	came     bool              // ready was
+	late     bool              // the deadline has passed
+}
+
+// isReady reports whether what is waited for has come. It takes it.
+func (w *waits) isReady() bool {
+	select {
+	case <-w.ready:
+		return true
+	default:
+	}
+	for _, one := range w.any {
+		select {
+		case <-one:
+			return true
+		default:
+		}
+	}
+	return false
 }
 
 // block makes t wait as w says. It returns nil, ErrTimedOut or ErrRestart, in

@@ -38,10 +38,11 @@ type Task struct {
 	clearTID  memmap.Addr
 	setTID    memmap.Addr // where the id goes before the first instruction, 0: nowhere
 	robust    memmap.Addr
-	asker     memmap.Asker // who makes its calls: the guest, or a person (Call, Fork)
-	inCommand bool         // a command runs: nothing may block or stop
-	lifted    []lifted     // traps that are off until an instruction has run
-	panicked  string       // what the run loop panicked with
+	await     func(error) error // awaitCopy, for Actor.Await
+	asker     memmap.Asker      // who makes its calls: the guest, or a person (Call, Fork)
+	inCommand bool              // a command runs: nothing may block or stop
+	lifted    []lifted          // traps that are off until an instruction has run
+	panicked  string            // what the run loop panicked with
 
 	attn    atomic.Uint32 // attn bits
 	inGuest atomic.Bool   // ctx runs guest code
@@ -80,6 +81,7 @@ func newTask(p *Process, tid int32, m *mm.MemoryManager) *Task {
 		done:     make(chan struct{}),
 		asker:    memmap.ByGuest,
 	}
+	t.await = t.awaitCopy
 	t.call.Store(noCall)
 	return t
 }
@@ -112,6 +114,14 @@ func (t *Task) Dead() bool {
 // Actor returns the task as who asks the engine for op, with the current program
 // counter; in a shell's Call or Fork the person is who asks. The value is the task's own and is overwritten by the next Actor.
 func (t *Task) Actor(op string) *mm.Actor { return t.actorBy(t.asker, op) }
+
+// WaitingActor is Actor for a copy that waits for userfaultfds: no lock may be held that
+// another task could want.
+func (t *Task) WaitingActor(op string) *mm.Actor {
+	by := t.Actor(op)
+	by.Await = t.await
+	return by
+}
 
 func (t *Task) actorBy(who memmap.Asker, op string) *mm.Actor {
 	l := &t.p.limits
@@ -185,19 +195,19 @@ func (k *Kernel) callName(nr uint64) string {
 
 // CopyIn fills dst from the guest's memory at addr; a short copy is EFAULT.
 func (t *Task) CopyIn(addr memmap.Addr, dst []byte) error {
-	_, err := t.mm.CopyIn(t.Actor(t.CallName()), addr, dst, mm.IOOpts{})
+	_, err := t.mm.CopyIn(t.WaitingActor(t.CallName()), addr, dst, mm.IOOpts{})
 	return err
 }
 
 // CopyOut writes src to the guest's memory; a short copy is EFAULT.
 func (t *Task) CopyOut(addr memmap.Addr, src []byte) error {
-	_, err := t.mm.CopyOut(t.Actor(t.CallName()), addr, src, mm.IOOpts{})
+	_, err := t.mm.CopyOut(t.WaitingActor(t.CallName()), addr, src, mm.IOOpts{})
 	return err
 }
 
 // CopyInPath reads a path: EFAULT, ENAMETOOLONG, ENOENT if it is empty and not emptyOK.
 func (t *Task) CopyInPath(addr memmap.Addr, emptyOK bool) (string, error) {
-	path, err := t.mm.CopyInString(t.Actor(t.CallName()), addr, unix.PathMax-1, mm.IOOpts{})
+	path, err := t.mm.CopyInString(t.WaitingActor(t.CallName()), addr, unix.PathMax-1, mm.IOOpts{})
 	if err != nil {
 		return "", err
 	}
@@ -222,14 +232,39 @@ func (t *Task) BlockExternal(ready <-chan struct{}, deadline time.Duration) erro
 	return t.block(waits{ready: ready, deadline: deadline, external: true, breaks: attnBreaks})
 }
 
+// BlockAny is Block until one of several is ready; external as for BlockExternal.
+func (t *Task) BlockAny(ready []<-chan struct{}, deadline time.Duration, external bool) error {
+	w := waits{any: ready, deadline: deadline, external: external, breaks: attnBreaks}
+	if t.k.sched.free || external { // else the scheduler looks at all of them, when it is time to
+		first := make(chan struct{}, 1)
+		done := make(chan struct{})
+		defer close(done)
+		for _, one := range ready {
+			go forward(one, first, done)
+		}
+		w.ready = first
+	}
+	return t.block(w)
+}
+
+// forward tells first when one is ready, until done.
+func forward(one <-chan struct{}, first chan<- struct{}, done <-chan struct{}) {
+	select {
+	case <-one:
+		select {
+		case first <- struct{}{}:
+		default:
+		}
+	case <-done:
+	}
+}
+
 func (t *Task) block(w waits) error {
 	if t.inCommand || t.step != nil {
-		select {
-		case <-w.ready:
+		if w.isReady() {
 			return nil
-		default:
-			return ErrRestart
 		}
+		return ErrRestart
 	}
 	return t.k.sched.block(t, w)
 }

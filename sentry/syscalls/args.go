@@ -53,12 +53,12 @@ func copyOutUnlessNull[T any](t *sentry.Task, at memmap.Addr, v T) error {
 
 // guestWrite writes src at a and returns how much of it fitted into mapped memory.
 func guestWrite(t *sentry.Task, op string, a memmap.Addr, src []byte) (int, error) {
-	return t.MM().CopyOut(t.Actor(op), a, src, mm.IOOpts{})
+	return t.MM().CopyOut(t.WaitingActor(op), a, src, mm.IOOpts{})
 }
 
 // guestRead reads at a and returns how much of dst could be filled.
 func guestRead(t *sentry.Task, op string, a memmap.Addr, dst []byte) (int, error) {
-	return t.MM().CopyIn(t.Actor(op), a, dst, mm.IOOpts{})
+	return t.MM().CopyIn(t.WaitingActor(op), a, dst, mm.IOOpts{})
 }
 
 // fault is the reason of an EFAULT that is known before memory is touched.

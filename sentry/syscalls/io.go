@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/vfs"
 )
@@ -59,14 +60,27 @@ func (v vector) dropFirst(n uint64) vector {
 	return rest
 }
 
-// scatter writes p over v and returns how many bytes memory took.
-func (v vector) scatter(t *sentry.Task, op string, p []byte) (done int, err error) {
+// first returns the first n bytes of v.
+func (v vector) first(n uint64) vector {
+	for i, ar := range v {
+		if n <= ar.Length() {
+			head := append(vector(nil), v[:i+1]...)
+			head[i].End = ar.Start + memmap.Addr(n)
+			return head
+		}
+		n -= ar.Length()
+	}
+	return v
+}
+
+// scatter writes p over v, as by asks, and returns how many bytes memory took.
+func (v vector) scatter(t *sentry.Task, by *mm.Actor, p []byte) (done int, err error) {
 	for _, ar := range v {
 		n := min(len(p)-done, int(ar.Length()))
 		if n == 0 {
 			continue
 		}
-		k, err := guestWrite(t, op, ar.Start, p[done:done+n])
+		k, err := t.MM().CopyOut(by, ar.Start, p[done:done+n], mm.IOOpts{})
 		done += k
 		if err != nil || done == len(p) {
 			return done, err
@@ -135,10 +149,17 @@ func fill(t *sentry.Task, op string, d *vfs.Description, v vector, next reader) 
 	left := v.total()
 	buf := make([]byte, min(left, maxChunk))
 	done := uint64(0)
+	asks := t.WaitingActor
+	if d.File().Seekable() { // whose offset is locked meanwhile: what may have to be waited for comes first
+		asks = t.Actor
+	}
 	for {
 		p := buf[:min(left, maxChunk)]
+		if d.File().Seekable() {
+			t.MM().Prefault(t.WaitingActor(op), v.first(uint64(len(p))), memmap.Write)
+		}
 		n, err := untilReady(t, d, unix.POLLIN, done == 0, func() (int, error) {
-			return next(p, func(n int) (int, error) { return v.scatter(t, op, p[:n]) })
+			return next(p, func(n int) (int, error) { return v.scatter(t, asks(op), p[:n]) })
 		})
 		done, left = done+uint64(n), left-uint64(n)
 		if done > 0 && (err != nil || n < len(p)) || left == 0 {

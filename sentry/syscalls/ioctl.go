@@ -42,6 +42,9 @@ func ioctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		}
 		return 0, copyOut(t, arg, int32(st.Blksize))
 	}
+	if u, ok := d.File().(*uffdFile); ok {
+		return 0, u.ioctl(t, request, arg)
+	}
 	if tty, ok := d.File().(vfs.Terminal); ok {
 		return 0, ttyIoctl(t, tty, request, arg)
 	}

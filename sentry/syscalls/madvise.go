@@ -9,7 +9,9 @@ import (
 
 // madvise(addr, length, advice).
 func madvise(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	return 0, t.MM().MAdvise(t.Actor("madvise"), addr(a[0]), a[1], int(i32(a[2])))
+	return 0, t.AwaitUserfaults(func() error {
+		return t.MM().MAdvise(t.Actor("madvise"), addr(a[0]), a[1], int(i32(a[2])))
+	})
 }
 
 // Descriptors of process_madvise that name the caller itself.

@@ -94,7 +94,7 @@ func waitForAny(t *sentry.Task, fds []pollFD, deadline time.Duration) (int, erro
 			return n, nil
 		}
 		ready, external, giveUp := readyAny(t, fds)
-		err := block(t, ready, deadline, external)
+		err := t.BlockAny(ready, deadline, external)
 		giveUp()
 		if errors.Is(err, sentry.ErrTimedOut) {
 			return look(t, fds), nil
@@ -132,11 +132,9 @@ func revents(t *sentry.Task, p pollFD) int16 {
 	return ready & (p.Events | unix.POLLERR | unix.POLLHUP)
 }
 
-// readyAny returns a channel that receives when something may have become ready,
+// readyAny returns channels one of which receives when something may have become ready,
 // whether the world outside has a say in it, and what ends the wait.
-func readyAny(t *sentry.Task, fds []pollFD) (ready <-chan struct{}, external bool, giveUp func()) {
-	any := make(chan struct{}, 1)
-	done := make(chan struct{})
+func readyAny(t *sentry.Task, fds []pollFD) (ready []<-chan struct{}, external bool, giveUp func()) {
 	var undo []func()
 	for _, p := range fds {
 		if p.FD < 0 {
@@ -148,30 +146,17 @@ func readyAny(t *sentry.Task, fds []pollFD) (ready <-chan struct{}, external boo
 		}
 		if w, ok := d.File().(vfs.Waiter); ok {
 			one, stop := w.Wait(p.Events | unix.POLLERR | unix.POLLHUP)
+			ready = append(ready, one)
 			undo = append(undo, stop, func() { d.DecRef() })
 			external = external || isExternal(d)
-			go forward(one, any, done)
 		} else {
 			d.DecRef()
 		}
 	}
-	return any, external, func() {
-		close(done)
+	return ready, external, func() {
 		for _, f := range undo {
 			f()
 		}
-	}
-}
-
-// forward tells any when one is ready, until done.
-func forward(one <-chan struct{}, any chan<- struct{}, done <-chan struct{}) {
-	select {
-	case <-one:
-		select {
-		case any <- struct{}{}:
-		default:
-		}
-	case <-done:
 	}
 }
 

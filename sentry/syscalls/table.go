@@ -268,6 +268,7 @@ var handlers = [...]sentry.Syscall{
 
 	// The rest.
 	unix.SYS_FUTEX:             futex,
+	unix.SYS_USERFAULTFD:       userfaultfd,
 	unix.SYS_UNAME:             uname,
 	unix.SYS_SYSINFO:           sysinfo,
 	unix.SYS_GETRANDOM:         getrandom,
