@@ -188,7 +188,20 @@ func (k *checker) marks() {
 				k.wrong("%v is write-protected, the vma %v is not registered", seg.Range, vseg.Range)
 			}
 		}
+		if seg.Value&markLazy != 0 && !k.owns(seg.Range) {
+			k.wrong("what is given away at %v is not private memory", seg.Range)
+		}
 	}
+}
+
+// owns reports whether private pages lie in all of ar.
+func (k *checker) owns(ar memmap.AddrRange) bool {
+	for p := range k.mm.pmas.In(ar) {
+		if p.Value.kind != owned {
+			return false
+		}
+	}
+	return k.mm.pmas.Covers(ar)
 }
 
 // pma checks what a pma must be by itself.

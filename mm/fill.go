@@ -102,10 +102,14 @@ func (mm *MemoryManager) insertZero(c *change, seg vmaSeg, ar memmap.AddrRange) 
 }
 
 // allocate puts fresh pages at window, a part of h, or if there is not so much memory
-// at required, or at its first page alone.
+// at required, or at its first page alone, for which what MADV_FREE gave away makes room.
 func (mm *MemoryManager) allocate(c *change, seg vmaSeg, h hole, required, window memmap.AddrRange) (memmap.Addr, error) {
 	var err error
-	for _, ar := range [...]memmap.AddrRange{window, required, required.Start.Page()} {
+	last := required.Start.Page()
+	for i, ar := range [...]memmap.AddrRange{window, required, last, last} {
+		if i == 3 && !mm.dropLazy(c) {
+			break
+		}
 		var fr memmap.FileRange
 		if fr, err = mm.mem.Allocate(ar.Length(), pgalloc.Anonymous, continuing(ar, h.prev, h.next)); err != nil {
 			continue

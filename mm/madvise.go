@@ -39,7 +39,7 @@ var advices = map[int]advice{
 
 	unix.MADV_DONTNEED:        {do: dontNeed, pages: true, discards: true},
 	unix.MADV_DONTNEED_LOCKED: {do: dontNeedLocked, pages: true, discards: true},
-	unix.MADV_FREE:            {do: free, discards: true},
+	unix.MADV_FREE:            {do: free, pages: true, discards: true},
 	unix.MADV_REMOVE:          {do: remove, discards: true},
 
 	unix.MADV_DONTFORK:   {do: setFlags(flagDontFork, 0), attributes: true, discards: true},
@@ -204,21 +204,69 @@ func dontNeedLocked(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRa
 		return notAdvisable(seg, "is no memory")
 	}
 	mm.cutPMAs(c, part, everything)
-	if seg.Value.anonymous() { // of a file's pages the protection stays
-		mm.remark(part, 0, markProtected)
-	}
+	mm.forgetWrites(seg, part)
 	return nil
 }
 
-// free is MADV_FREE: Linux may take the pages when memory is short; we never do.
-func free(_ *MemoryManager, _ *change, seg vmaSeg, _ memmap.AddrRange) error {
+// forgetWrites changes the marks of part, whose pages were dropped.
+func (mm *MemoryManager) forgetWrites(seg vmaSeg, part memmap.AddrRange) {
+	gone := markLazy
+	if seg.Value.anonymous() { // of a file's pages the protection stays
+		gone |= markProtected
+	}
+	mm.remark(part, 0, gone)
+	if seg.Value.tracked {
+		mm.remark(part, markClean, 0)
+	}
+}
+
+// free is MADV_FREE: the contents of pages that have no other owner may be dropped when
+// memory is short, unless they are written first.
+func free(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error {
 	switch {
 	case seg.Value.mlock != memmap.MLockNone:
 		return notAdvisable(seg, "is locked")
 	case !seg.Value.anonymous():
 		return notAdvisable(seg, "is not private anonymous memory")
 	}
+	for p := range mm.pmas.In(part) {
+		if p.Value.kind != owned {
+			continue
+		}
+		ar := p.Intersect(part)
+		fr := p.Value.fileRange(p.Range, ar)
+		for u := range mm.mem.Refs(fr) {
+			if u.Refs == 1 {
+				start := ar.Start + memmap.Addr(u.Start-fr.Start)
+				run := memmap.AddrRange{Start: start, End: start + memmap.Addr(u.Length())}
+				mm.remark(run, markLazy, 0)
+				c.spoil(run)
+			}
+		}
+	}
 	return nil
+}
+
+// dropLazy drops what MADV_FREE gave away, as memory is short, and reports whether that
+// was anything.
+//
+// Preconditions: mm.activeMu is held for writing. c was not told yet of what it is to
+// map.
+func (mm *MemoryManager) dropLazy(c *change) bool {
+	var lazy []memmap.AddrRange
+	for m := range mm.marks.All() {
+		if m.Value&markLazy != 0 {
+			lazy = append(lazy, m.Range)
+		}
+	}
+	for _, ar := range lazy {
+		mm.cutPMAs(c, ar, everything)
+		mm.remark(ar, 0, markLazy)
+	}
+	if len(lazy) > 0 {
+		_ = c.flush() // the stub is gone: so will the process be
+	}
+	return len(lazy) > 0
 }
 
 // reclaim is MADV_COLD and MADV_PAGEOUT: there is nothing to page out to.

@@ -13,6 +13,8 @@ type mark uint8
 
 const (
 	markProtected mark = 1 << iota // by a userfaultfd
+	markClean                      // not written since clear_refs: not soft-dirty
+	markLazy                       // MADV_FREE: its contents may be dropped
 )
 
 // Merge implements segment.Value.
@@ -105,7 +107,7 @@ func (mm *MemoryManager) leaveMarks(ar memmap.AddrRange, rights memmap.AccessTyp
 }
 
 // moveMarks gives the marks in old their place in dst, where moved is the mapping. A
-// userfaultfd does not come along.
+// userfaultfd does not come along, and what is moved is soft-dirty.
 func (mm *MemoryManager) moveMarks(old, dst memmap.AddrRange, moved vmaSeg) {
 	if mm.marks.IsEmpty() {
 		return
@@ -115,7 +117,7 @@ func (mm *MemoryManager) moveMarks(old, dst memmap.AddrRange, moved vmaSeg) {
 		if moved.Value.uffd == nil {
 			seg.Value &^= markProtected
 		}
-		mm.remark(to, seg.Value, 0)
+		mm.remark(to, seg.Value&^markClean, 0)
 	}
 }
 

@@ -6,6 +6,7 @@ import "mmsh.dev/mmsh/memmap"
 // below them. A protected page that is not there is to Linux a swap entry too.
 const (
 	PagemapExclusive = 1 << 56       // PM_MMAP_EXCLUSIVE: no other mapping has the page
+	PagemapSoftDirty = 1 << 55       // PM_SOFT_DIRTY: written since clear_refs
 	PagemapProtected = 1 << 57       // PM_UFFD_WP: a userfaultfd protects it
 	PagemapSwap      = 1 << 62       // PM_SWAP
 	PagemapGuard     = 1<<58 | 1<<62 // PM_GUARD_REGION, which Linux keeps as a swap entry
@@ -19,6 +20,8 @@ const (
 // Pagemap returns what /proc/PID/pagemap says of the pages of ar, whose ends are
 // aligned. A page's frame is its offset in the MemoryFile, in pages.
 func (mm *MemoryManager) Pagemap(ar memmap.AddrRange) []uint64 {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
 	mm.activeMu.RLock()
 	defer mm.activeMu.RUnlock()
 	entries := make([]uint64, ar.Length()/memmap.PageSize)
@@ -38,10 +41,19 @@ func (mm *MemoryManager) Pagemap(ar memmap.AddrRange) []uint64 {
 
 // describeMarks adds to the entries of ar what marks say.
 func (mm *MemoryManager) describeMarks(entries []uint64, ar memmap.AddrRange) {
+	for v := range mm.vmas.In(ar) {
+		part := v.Intersect(ar)
+		for a := part.Start; a < part.End; a += memmap.PageSize {
+			entries[(a-ar.Start)/memmap.PageSize] |= PagemapSoftDirty
+		}
+	}
 	for m := range mm.marks.In(ar) {
 		part := m.Intersect(ar)
 		for a := part.Start; a < part.End; a += memmap.PageSize {
 			e := &entries[(a-ar.Start)/memmap.PageSize]
+			if m.Value&markClean != 0 {
+				*e &^= PagemapSoftDirty
+			}
 			if m.Value&markProtected == 0 {
 				continue
 			}

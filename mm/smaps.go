@@ -26,6 +26,7 @@ type PageSums struct {
 	SharedClean, SharedDirty   uint64
 	PrivateClean, PrivateDirty uint64
 	Anonymous                  uint64
+	LazyFree                   uint64 // given away by MADV_FREE: clean
 	Locked                     uint64 // PSS of locked mappings
 }
 
@@ -82,6 +83,8 @@ func (mm *MemoryManager) sumPages(seg vmaSeg) pageSums {
 		case p.Value.rss == rssNone:
 		case p.Value.file != memmap.File(mm.mem):
 			s.addRun(&p.Value, part.Length(), 1)
+		case mm.marks.Overlaps(part):
+			mm.sumMarked(&s, p, part)
 		default:
 			for u := range mm.mem.Refs(p.Value.fileRange(p.Range, part)) {
 				s.addRun(&p.Value, u.Length(), mappings(&p.Value, u.Refs))
@@ -94,6 +97,22 @@ func (mm *MemoryManager) sumPages(seg vmaSeg) pageSums {
 	return s
 }
 
+// sumMarked adds up the part of p at ar, where pages may have been given away.
+func (mm *MemoryManager) sumMarked(s *pageSums, p pmaSeg, ar memmap.AddrRange) {
+	for ar.Start < ar.End {
+		m, part := mm.markAt(ar)
+		for u := range mm.mem.Refs(p.Value.fileRange(p.Range, part)) {
+			if m&markLazy != 0 {
+				s.LazyFree += u.Length()
+				s.addLazy(&p.Value, u.Length(), mappings(&p.Value, u.Refs))
+				continue
+			}
+			s.addRun(&p.Value, u.Length(), mappings(&p.Value, u.Refs))
+		}
+		ar.Start = part.End
+	}
+}
+
 // mappings returns how many mappings have a page of p that has refs references:
 // one of them is the cache's if the page is not private memory.
 func mappings(p *pma, refs uint32) uint32 {
@@ -104,7 +123,12 @@ func mappings(p *pma, refs uint32) uint32 {
 }
 
 // addRun adds n bytes of p that are mapped count times each.
-func (s *pageSums) addRun(p *pma, n uint64, count uint32) {
+func (s *pageSums) addRun(p *pma, n uint64, count uint32) { s.addPages(p, n, count, p.dirty()) }
+
+// addLazy is addRun for pages that nobody would miss.
+func (s *pageSums) addLazy(p *pma, n uint64, count uint32) { s.addPages(p, n, count, false) }
+
+func (s *pageSums) addPages(p *pma, n uint64, count uint32, dirty bool) {
 	each := share(memmap.PageSize<<pssShift) / share(count)
 	pss := each * share(n/memmap.PageSize)
 	s.RSS += n
@@ -113,7 +137,6 @@ func (s *pageSums) addRun(p *pma, n uint64, count uint32) {
 	if p.kind == owned {
 		s.Anonymous += n
 	}
-	dirty := p.dirty()
 	if dirty {
 		s.dirty += pss
 	}
@@ -141,6 +164,7 @@ func (s *pageSums) add(o *pageSums) {
 	s.PrivateClean += o.PrivateClean
 	s.PrivateDirty += o.PrivateDirty
 	s.Anonymous += o.Anonymous
+	s.LazyFree += o.LazyFree
 	s.pss += o.pss
 	s.dirty += o.dirty
 	s.locked += o.locked
@@ -251,7 +275,7 @@ func appendPages(b []byte, s *PageSums) []byte {
 		{"Referenced", s.RSS},
 		{"Anonymous", s.Anonymous},
 		{"KSM", 0},
-		{"LazyFree", 0},
+		{"LazyFree", s.LazyFree},
 		{"AnonHugePages", 0},
 		{"ShmemPmdMapped", 0},
 		{"FilePmdMapped", 0},

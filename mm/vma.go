@@ -30,6 +30,7 @@ type vma struct {
 	name      string         // instead of id's name
 	anonName  string         // "anon:" and what the program calls it, or ""
 	uffd      *Userfault     // whom faults concern: with flagMissing, flagProtected; or nil
+	tracked   bool           // clear_refs came over it: what is dropped is soft-dirty no more; not compared
 	policy    *Policy        // on which nodes; compared by what it says
 	origin    *memmap.Origin // never changed once set; not compared
 	protected uint64         // the mprotect that gave perms, 0 if none did; not compared
@@ -69,7 +70,7 @@ func (v vma) Merge(a, _ memmap.AddrRange, next vma) bool {
 	continued := next
 	continued.extends = v.extends
 	continued.off, continued.heap = v.off, v.heap
-	continued.guarded, continued.written = v.guarded, v.written
+	continued.guarded, continued.written, continued.tracked = v.guarded, v.written, v.tracked
 	continued.origin, continued.protected = v.origin, v.protected
 	if samePolicy(v.policy, next.policy) {
 		continued.policy = v.policy

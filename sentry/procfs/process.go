@@ -50,6 +50,7 @@ type entry struct {
 // entries are the files; fd, map_files and task are directories.
 var entries = []entry{
 	{name: "auxv", mode: 0o400, text: (*process).auxv},
+	{name: "clear_refs", mode: 0o200, raw: func(p *process, a synth.Attr) *rawNode { return &rawNode{a, p, nil, clearRefs} }},
 	{name: "cmdline", mode: 0o444, text: (*process).cmdline},
 	{name: "comm", mode: 0o644, text: (*process).comm},
 	{name: "cwd", mode: 0o777, link: (*process).cwd},

@@ -3,6 +3,8 @@ package procfs
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -51,7 +53,12 @@ func (r *raw) SeekFrom(pos, off int64, whence int) (int64, error) {
 	return vfs.SeekIn(off, whence, pos, 0)
 }
 
-func (r *raw) PRead(b []byte, off int64) (int, error) { return r.access(r.node.read, b, off) }
+func (r *raw) PRead(b []byte, off int64) (int, error) {
+	if r.node.read == nil {
+		return 0, fmt.Errorf("%w: it can only be written", unix.EINVAL)
+	}
+	return r.access(r.node.read, b, off)
+}
 
 func (r *raw) PWrite(b []byte, off int64) (int, error) {
 	if r.node.write == nil {
@@ -89,6 +96,23 @@ func readPagemap(m *mm.MemoryManager, _ *mm.Actor, b []byte, off int64) (int, er
 		binary.LittleEndian.PutUint64(b[i*entrySize:], entry)
 	}
 	return int(pages * entrySize), nil
+}
+
+// clearRefs is clear_refs: 1 to 3 forget which pages were accessed, which nobody keeps; 4
+// makes all pages soft-clean, 5 begins VmHWM anew. Linux looks at 12 bytes at most.
+func clearRefs(m *mm.MemoryManager, by *mm.Actor, b []byte, _ int64) (int, error) {
+	text := strings.TrimSpace(string(b[:min(len(b), 12)]))
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 1 || n > 5 {
+		return 0, fmt.Errorf("%w: clear_refs takes 1 to 5, not %q", unix.EINVAL, text)
+	}
+	switch n {
+	case 4:
+		m.ClearSoftDirty(by)
+	case 5:
+		m.ResetMaxRSS()
+	}
+	return len(b), nil
 }
 
 // readMem reads what the process could make readable for itself.
