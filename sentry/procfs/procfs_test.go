@@ -56,7 +56,7 @@ func TestDirectories(t *testing.T) {
 	if got := w.list(t, "/proc/thread-self/fd", me); !slices.Equal(got, []string{"0", "1", "2"}) {
 		t.Errorf("descriptors: %v", got)
 	}
-	if got := w.list(t, "/proc/2", me); len(got) != 19 || !slices.Equal(got, w.list(t, "/proc/self", me)) {
+	if got := w.list(t, "/proc/2", me); len(got) != 20 || !slices.Equal(got, w.list(t, "/proc/self", me)) {
 		t.Errorf("/proc/2: %v", got)
 	}
 	if got := w.read(t, "/proc/2/cmdline", me); got != path+"\x00x\x00" {
