@@ -32,10 +32,14 @@ static void query(int fd, int cmd, int type, int whence, long start, long len)
 	printf(": %s whence %d start %ld len %ld pid %s\n", lock_type(l.l_type), l.l_whence, l.l_start, l.l_len, who(l.l_pid));
 }
 
-// locks reads the lines of /proc/locks on our file, and returns how many wait.
+static int by_text(const void *a, const void *b) { return strcmp(a, b); }
+
+// locks reads the lines of /proc/locks on our file, and returns how many wait. Linux
+// lists locks by the processor that took them: they are sorted, each with its waiters.
 static int locks(int show)
 {
-	static char text[1 << 16];
+	static char text[1 << 16], held[64][1024];
+	int holders = 0;
 	struct stat s;
 	char key[64];
 	fstat(a, &s);
@@ -52,9 +56,14 @@ static int locks(int show)
 		if (!strstr(l, key) || sscanf(strchr(l, ' ') + (arrow ? 4 : 1), "%15s %15s %15s %d %63s %31s %31s", kind, mode, type, &pid, dev, from, to) != 7)
 			continue;
 		waiting += arrow;
-		if (show)
-			printf("  %s%s %s %s %s %s %s\n", arrow ? "-> " : "", kind, mode, type, who(pid), from, to);
+		if (!arrow)
+			held[holders++][0] = 0;
+		char *to_here = held[holders - 1] + strlen(held[holders - 1]);
+		sprintf(to_here, "  %s%s %s %s %s %s %s\n", arrow ? "-> " : "", kind, mode, type, who(pid), from, to);
 	}
+	qsort(held, holders, sizeof *held, by_text);
+	for (int i = 0; show && i < holders; i++)
+		printf("%s", held[i]);
 	return waiting;
 }
 
