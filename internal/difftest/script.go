@@ -196,14 +196,24 @@ const (
 	guardRemove  = 103
 )
 
+// advised is span without lengths that reach the process's own stack and code: unlike
+// other calls madvise goes over holes, and the player would lose its own memory.
+func (m *maker) advised() (at, length uint64) {
+	at, length = m.span()
+	if length >= 1<<47 && at+length > at {
+		length = ^uint64(0) // ends before it starts
+	}
+	return at, length
+}
+
 func (m *maker) madvise() {
-	at, length := m.span()
+	at, length := m.advised()
 	m.say("madvise", at, length, m.advice())
 }
 
 func (m *maker) processMadvise() {
-	a, n := m.span()
-	b, k := m.span()
+	a, n := m.advised()
+	b, k := m.advised()
 	m.say("process_madvise", a, n, b, k, m.of(unix.MADV_DONTNEED, unix.MADV_COLD, unix.MADV_WILLNEED, guardInstall, m.advice()))
 }
 
