@@ -66,6 +66,30 @@ func (w *watcher) goesOn(wait *UserfaultWait, want bool) {
 	wait.Done()
 }
 
+// A page that a larger window brought in, at mmap or beside another, is missing all the
+// same; what was written is not.
+func TestUserfaultMissingWithWindows(t *testing.T) {
+	for _, window := range []uint64{64 << 10, memmap.HugePageSize, WindowAuto} {
+		p := newProcess(t)
+		p.w.window.Set(window)
+		p.anon(base, 8*page, memmap.ReadWrite)
+		p.ok(second(p.store(base+3*page, 9)))
+		w := p.userfaultfd(FeatureExactAddress | FeatureThreadID)
+		w.register(base, 8*page, ModeMissing)
+		_, err := p.store(base, 1)
+		w.goesOn(w.waits(err, faultWrite), false)
+		_, _, err = p.load(base + 4*page)
+		w.goesOn(w.waits(err, 0), false)
+		if got, _, err := p.load(base + 3*page); got != 9 || err != nil {
+			t.Errorf("window %#x: what was written reads %d, %v", window, got, err)
+		}
+		p.ok(w.copyPage(base, 5, false))
+		if got, _, err := p.load(base); got != 5 || err != nil {
+			t.Errorf("window %#x: what was copied reads %d, %v", window, got, err)
+		}
+	}
+}
+
 func TestUserfaultMissing(t *testing.T) {
 	p := newProcess(t)
 	p.anon(base, 4*page, memmap.ReadWrite)

@@ -61,6 +61,11 @@ func (u *Userfault) Register(by *Actor, ar memmap.AddrRange, mode UserfaultMode)
 			return err
 		}
 		u.mm.watched.Store(true)
+		if flags&flagMissing != 0 && u.mm.window.Get() != memmap.PageSize {
+			if err := u.mm.forgetUntouched(c, ar); err != nil {
+				return err
+			}
+		}
 		return u.change(c, ar, func(v *vma) bool {
 			if v.uffd == u && v.flags&flags == flags {
 				return false
