@@ -26,12 +26,12 @@ func (mm *MemoryManager) breakCOW(c *change, seg vmaSeg, p pmaSeg, rest memmap.A
 
 // copyWidth returns how much a write to ar may privatise, a superset of ar: only ar
 // where there is code, since who writes code writes little (a breakpoint, a
-// relocation); a page more on each side of a stack or what wants no huge pages; else
-// the fault window. With
-// a window of a page it is always ar.
+// relocation), and of a file, whose other pages go on to follow it; a page more on
+// each side of a stack or what wants no huge pages; else the fault window. With a
+// window of a page it is always ar.
 func (mm *MemoryManager) copyWidth(seg vmaSeg, ar memmap.AddrRange) memmap.AddrRange {
 	switch {
-	case mm.window.Get() == memmap.PageSize, seg.Value.perms.Execute:
+	case mm.window.Get() == memmap.PageSize, seg.Value.perms.Execute, !seg.Value.anonymous():
 		return ar
 	case seg.Value.growsDown || seg.Value.flags&flagNoHuge != 0:
 		return memmap.AddrRange{Start: ar.Start - memmap.PageSize, End: ar.End + memmap.PageSize}

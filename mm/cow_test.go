@@ -95,6 +95,24 @@ func TestFaultWindow(t *testing.T) {
 	}
 }
 
+// A private copy of one page of a file leaves the others following the file, whatever
+// the window.
+func TestFaultWindowOfPrivateFile(t *testing.T) {
+	for _, window := range []uint64{memmap.PageSize, 64 << 10, memmap.HugePageSize, WindowAuto} {
+		p := newProcess(t)
+		p.w.window.Set(window)
+		f := newFile(p, 4)
+		p.file(base, f, memmap.ReadWrite, true)
+		p.file(base+8*page, f, memmap.ReadWrite, false)
+		p.stores(base+page, 9, memmap.COWCopy)
+		p.ok(second(p.store(base+10*page, 77)))
+		if got, _, err := p.load(base + 2*page); got != 77 || err != nil {
+			t.Errorf("window %d: the page beside the copy reads %d, %v", window, got, err)
+		}
+		p.check()
+	}
+}
+
 // Sequential use makes the automatic window grow, upwards and downwards.
 func TestAutoWindowGrows(t *testing.T) {
 	for _, up := range []bool{true, false} {
