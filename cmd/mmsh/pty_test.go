@@ -154,6 +154,19 @@ func endless(t *testing.T) string {
 	return program(t, 0xeb, 0xfe)
 }
 
+// busy is endless, but for a word that says that the guest runs.
+func busy(t *testing.T) string {
+	t.Helper()
+	return program(t, append([]byte{
+		0xb8, 1, 0, 0, 0, // mov eax, 1 (write)
+		0xbf, 1, 0, 0, 0, // mov edi, 1
+		0x48, 0x8d, 0x35, 9, 0, 0, 0, // lea rsi, [rip+9]
+		0xba, 6, 0, 0, 0, // mov edx, 6
+		0x0f, 0x05, // syscall
+		0xeb, 0xfe, // jmp to itself
+	}, "ready\n"...)...)
+}
+
 // program is an ELF program of that machine code, which begins at 0x400078.
 func program(t *testing.T, code ...byte) string {
 	t.Helper()
@@ -213,8 +226,8 @@ func TestTerminalCtrlCAtThePromptDropsTheLine(t *testing.T) {
 }
 
 func TestTerminalCtrlCStopsAnEndlessGuest(t *testing.T) {
-	s := interactive(t, endless(t))
-	s.types("echo ready; run\r")
+	s := interactive(t, busy(t))
+	s.types("run\r")
 	s.wants(`\nready\r\n`)
 	s.types("\x03")
 	s.wants(`stopped: interrupt · pid 2`)
@@ -242,9 +255,9 @@ func TestTerminalCtrlCStopsALongCommand(t *testing.T) {
 func TestTerminalIsRestoredBySIGTERM(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		t.Run(fmt.Sprintf("running=%v", running), func(t *testing.T) {
-			s := interactive(t, endless(t))
+			s := interactive(t, busy(t))
 			if running {
-				s.types("echo ready; run\r")
+				s.types("run\r")
 				s.wants(`\nready\r\n`)
 			}
 			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
