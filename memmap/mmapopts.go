@@ -16,8 +16,8 @@ type MMapOpts struct {
 	Length uint64 // bytes; rounded up to pages
 
 	Mappable Mappable        // nil: private anonymous memory
-	Identity MappingIdentity // nil if Mappable is; the callee takes its own reference
-	Offset   MappableOffset  // page-aligned; ignored if Mappable is nil
+	Identity MappingIdentity // may be nil; the callee takes its own reference
+	Offset   MappableOffset  // page-aligned; ignored if Mappable and Identity are nil
 
 	Addr      Addr // a hint, or with Fixed the place
 	Fixed     bool

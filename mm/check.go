@@ -111,8 +111,6 @@ func (k *checker) vma(seg vmaSeg) {
 		k.wrong("vma %v: two advices that exclude each other", seg.Range)
 	case v.mlock != memmap.MLockNone && !v.lockable():
 		k.wrong("vma %v: the kernel's own is locked", seg.Range)
-	case v.mappable == nil && v.id != nil:
-		k.wrong("vma %v: anonymous memory has an identity", seg.Range)
 	case (v.uffd != nil) != (v.flags&(flagMissing|flagProtected) != 0):
 		k.wrong("vma %v: a userfaultfd without a mode, or a mode without one", seg.Range)
 	case v.origin == nil:

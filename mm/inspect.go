@@ -173,7 +173,7 @@ func (mm *MemoryManager) identify(seg vmaSeg) VMAInfo {
 		Anonymous: v.anonymous(), Name: mm.nameOf(seg), Origin: *v.origin,
 	}
 	info.Advice = VMAAdvice(v.flags)
-	if v.mappable != nil {
+	if v.mappable != nil || v.id != nil {
 		info.Offset = v.off
 	}
 	if v.id != nil {

@@ -61,7 +61,7 @@ func (mm *MemoryManager) checkMMapOpts(o *memmap.MMapOpts) error {
 		return memmap.Refuse(op, unix.ENOMEM, "length %#x is beyond all addresses", o.Length)
 	}
 	o.Length = length
-	if o.Mappable == nil {
+	if o.Mappable == nil && o.Identity == nil {
 		o.Offset = 0
 	} else if o.Offset%memmap.PageSize != 0 {
 		return memmap.Refuse(op, unix.EINVAL, "offset %#x is not page-aligned", uint64(o.Offset))
@@ -132,16 +132,16 @@ func placeFor(o *memmap.MMapOpts) place {
 		addr: o.Addr, length: o.Length,
 		fixed: o.Fixed, unmap: o.Unmap, noReplace: o.NoReplace, low32: o.Map32Bit,
 		off:  o.Offset,
-		huge: (!o.Stack || o.Mappable != nil) && !o.GrowsDown && wantsHuge(o.Mappable, o.Addr, o.Length),
+		huge: (!o.Stack || o.Mappable != nil) && !o.GrowsDown && wantsHuge(o.Mappable, o.Identity, o.Addr, o.Length),
 	}
 }
 
 // wantsHuge reports whether a mapping's place should suit huge pages: private
 // anonymous memory of whole huge pages without a hint, and files of file systems
 // that say so by a method `HugeAligned() bool`.
-func wantsHuge(m memmap.Mappable, hint memmap.Addr, length uint64) bool {
+func wantsHuge(m memmap.Mappable, id memmap.MappingIdentity, hint memmap.Addr, length uint64) bool {
 	if m == nil {
-		return hint == 0 && length%memmap.HugePageSize == 0
+		return id == nil && hint == 0 && length%memmap.HugePageSize == 0
 	}
 	f, ok := m.(interface{ HugeAligned() bool })
 	return ok && f.HugeAligned()
@@ -176,6 +176,8 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 	}
 	if v.mappable == nil {
 		v.private = true
+	}
+	if v.anonymous() && v.id == nil {
 		v.off = memmap.MappableOffset(ar.Start)
 	}
 	if o.Stack { // as Linux since 6.7

@@ -17,7 +17,7 @@ func (mm *MemoryManager) move(c *change, seg vmaSeg, r *remap) (memmap.Addr, err
 	dst, err := mm.findRoom(op, place{
 		addr: r.NewAddr, length: r.newSize, fixed: r.Fixed, unmap: r.Fixed,
 		off:  mappedOffset(&v, seg, r.addr),
-		huge: v.flags&flagNoHuge == 0 && !v.growsDown && wantsHuge(v.mappable, r.NewAddr, r.newSize),
+		huge: v.flags&flagNoHuge == 0 && !v.growsDown && wantsHuge(v.mappable, v.id, r.NewAddr, r.newSize),
 	})
 	if err != nil {
 		return 0, err

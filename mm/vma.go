@@ -8,11 +8,12 @@ import (
 // vma is what a program asked for at a range of addresses.
 type vma struct {
 	mappable memmap.Mappable        // nil: private anonymous
-	id       memmap.MappingIdentity // nil if mappable is, or for a Mappable without a name
+	id       memmap.MappingIdentity // nil for a Mappable without a name, and for anonymous memory but that of a device of zeroes
 
 	// off is the offset in mappable of the vma's start. Private anonymous memory
 	// has one as well, as in Linux: its address when its first page was written.
-	// Moved memory thereby never merges with what was written elsewhere.
+	// Moved memory thereby never merges with what was written elsewhere. With an id it
+	// starts as the offset that was asked for.
 	off memmap.MappableOffset
 
 	perms     memmap.AccessType // as asked

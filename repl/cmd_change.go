@@ -200,15 +200,20 @@ func (c *call) attach(t target, r *mapRequest) (done func(), err error) {
 	case r.file != "":
 		return c.attachFile(t, r)
 	case r.shared && r.opts.Length > 0:
-		size, _ := memmap.PageRoundUp(r.opts.Length)
-		shared, err := shmem.NewAnonymous(c.s.config.Memory, size)
-		if err != nil {
-			return done, err
-		}
-		r.opts.Mappable, r.opts.Identity = shared, shared
-		return shared.DecRef, nil
+		return c.attachShared(r)
 	}
 	return done, nil
+}
+
+// attachShared is attach for new shared memory.
+func (c *call) attachShared(r *mapRequest) (done func(), err error) {
+	size, _ := memmap.PageRoundUp(r.opts.Length)
+	shared, err := shmem.NewAnonymous(c.s.config.Memory, size)
+	if err != nil {
+		return func() {}, err
+	}
+	r.opts.Mappable, r.opts.Identity = shared, shared
+	return shared.DecRef, nil
 }
 
 func (c *call) attachFile(t target, r *mapRequest) (done func(), err error) {
@@ -234,6 +239,10 @@ func (c *call) attachFile(t target, r *mapRequest) (done func(), err error) {
 	if err := mapper.ConfigureMMap(&r.opts); err != nil {
 		done()
 		return func() {}, err
+	}
+	if r.shared && r.opts.Mappable == nil { // zeroes
+		done()
+		return c.attachShared(r)
 	}
 	return done, nil
 }

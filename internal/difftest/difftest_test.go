@@ -47,7 +47,7 @@ func TestDifferentialPrograms(t *testing.T) {
 // and hostile.
 var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "remap", "uffd", "lazyfree",
-	"files", "tail", "fds", "poll", "memfd", "shm", "mapfiles",
+	"files", "tail", "fds", "poll", "devices", "memfd", "shm", "mapfiles",
 	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }
 

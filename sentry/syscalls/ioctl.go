@@ -13,6 +13,8 @@ const (
 	fioNClex   = 0x5450 // FIONCLEX
 	fioNRead   = 0x541b // FIONREAD
 	fioNBio    = 0x5421 // FIONBIO
+	fioAsync   = 0x5452 // FIOASYNC
+	fioQSize   = 0x5460 // FIOQSIZE
 	figetBsz   = 2      // FIGETBSZ
 	termiosLen = 36     // the kernel's struct termios is a prefix of the C library's
 )
@@ -30,17 +32,16 @@ func ioctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, t.Process().FDs().SetCloseOnExec(i32(a[0]), request == fioClex)
 	case fioNBio:
 		return 0, setNonblock(t, d, arg)
-	case fioNRead:
+	case fioAsync:
+		return 0, setAsync(t, d, arg)
+	case fioQSize, figetBsz:
+		return 0, sizes(t, d, request, arg)
+	}
+	if r, ok := d.File().(vfs.RandomSource); ok {
+		return 0, randomIoctl(t, r, request, arg)
+	}
+	if request == fioNRead {
 		return 0, queued(t, d, arg)
-	case figetBsz:
-		st, err := d.Stat()
-		if err != nil {
-			return 0, err
-		}
-		if kind := st.Mode & unix.S_IFMT; kind != unix.S_IFREG && kind != unix.S_IFDIR {
-			return 0, unix.ENOTTY
-		}
-		return 0, copyOut(t, arg, int32(st.Blksize))
 	}
 	if u, ok := d.File().(*uffdFile); ok {
 		return 0, u.ioctl(t, request, arg)
@@ -49,6 +50,37 @@ func ioctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, ttyIoctl(t, tty, request, arg)
 	}
 	return 0, unix.ENOTTY
+}
+
+// sizes is FIGETBSZ and FIOQSIZE, which only files that have a size know.
+func sizes(t *sentry.Task, d *vfs.Description, request uint32, arg memmap.Addr) error {
+	st, err := d.Stat()
+	if err != nil {
+		return err
+	}
+	if request == figetBsz {
+		return copyOut(t, arg, int32(st.Blksize))
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG, unix.S_IFDIR, unix.S_IFLNK:
+		return copyOut(t, arg, st.Size)
+	}
+	return unix.ENOTTY
+}
+
+// setAsync is FIOASYNC: no file sends SIGIO.
+func setAsync(t *sentry.Task, d *vfs.Description, arg memmap.Addr) error {
+	on, err := copyIn[int32](t, arg)
+	if err != nil {
+		return err
+	}
+	if on != 0 && d.Flags()&unix.O_ASYNC == 0 {
+		return unix.ENOTTY
+	}
+	if on == 0 {
+		d.SetFlags(d.Flags() &^ unix.O_ASYNC)
+	}
+	return nil
 }
 
 // setNonblock is FIONBIO: O_NONBLOCK as the int at arg says.

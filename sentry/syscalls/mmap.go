@@ -151,7 +151,8 @@ func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 	return uintptr(at), err
 }
 
-// sharedAnonymous maps fresh memory that children will share.
+// sharedAnonymous maps fresh memory that children will share: also what mapping
+// /dev/zero comes to, where an offset leaves the end of the mapping without memory.
 func (r *mmapRequest) sharedAnonymous(t *sentry.Task, o memmap.MMapOpts) (uintptr, error) {
 	size, _ := memmap.PageRoundUp(r.length) // placeError saw the overflow
 	shared, err := shmem.NewAnonymous(t.Kernel().Config().Memory, size)
@@ -198,6 +199,9 @@ func (r *mmapRequest) file(t *sentry.Task, d *vfs.Description) (uintptr, error) 
 	if err := r.configure(d, &o); err != nil {
 		return 0, r.orNoRoom(t, err)
 	}
+	if o.Mappable == nil && !o.Private {
+		return r.sharedAnonymous(t, o)
+	}
 	at, err := t.MM().MMap(t.Actor("mmap"), o)
 	return uintptr(at), err
 }
@@ -212,7 +216,11 @@ func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
 	switch r.flags & mapType {
 	case unix.MAP_PRIVATE:
 	case unix.MAP_SHARED_VALIDATE:
-		if extra := r.flags &^ (mapType | legacyMapFlags | unix.MAP_SYNC); extra != 0 {
+		known := mapType | legacyMapFlags
+		if isKind(d, unix.S_IFREG) {
+			known |= unix.MAP_SYNC
+		}
+		if extra := r.flags &^ known; extra != 0 {
 			return memmap.Refuse("mmap", unix.EOPNOTSUPP, "flags %#x are not supported for this file", extra)
 		}
 		shared = true
@@ -237,7 +245,7 @@ func (r *mmapRequest) configure(d *vfs.Description, o *memmap.MMapOpts) error {
 	if o.GrowsDown {
 		return invalid("mmap", "a file's mapping cannot grow down")
 	}
-	if r.flags&unix.MAP_SYNC != 0 {
+	if r.flags&unix.MAP_SYNC != 0 && isKind(d, unix.S_IFREG) {
 		return memmap.Refuse("mmap", unix.EOPNOTSUPP, "%s does not lie in persistent memory", d.Path())
 	}
 	o.Private = !shared

@@ -179,6 +179,9 @@ func (d *Description) Seek(off int64, whence int) (int64, error) {
 	if d.isPath() {
 		return 0, fmt.Errorf("lseek %s: %w: opened with O_PATH", d.path, unix.EBADF)
 	}
+	if whence < unix.SEEK_SET || whence > unix.SEEK_HOLE {
+		return 0, fmt.Errorf("lseek %s: %w: whence %d", d.path, unix.EINVAL, whence)
+	}
 	if !d.file.Seekable() {
 		return 0, fmt.Errorf("lseek %s: %w", d.path, unix.ESPIPE)
 	}

@@ -62,7 +62,8 @@ type Appender interface {
 }
 
 // Mapper is a File that can be mapped: it sets Mappable and Identity (with no
-// reference for the caller) and MaxPerms.
+// reference for the caller) and MaxPerms. One that leaves Mappable nil is a device of
+// zeroes: its mappings are anonymous memory, private or shared, of the caller's making.
 type Mapper interface {
 	ConfigureMMap(o *memmap.MMapOpts) error
 }
@@ -119,6 +120,18 @@ type Reopener interface {
 type Seeker interface {
 	// SeekFrom returns the new offset; pos is the current one.
 	SeekFrom(pos, off int64, whence int) (int64, error)
+}
+
+// Sink is a File that does not look at what is written to it: /dev/null.
+type Sink interface {
+	// Swallow takes n bytes, wherever they are, and returns how many it took.
+	Swallow(n int) (int, error)
+}
+
+// RandomSource is a File of random numbers, which has ioctls of its own.
+type RandomSource interface {
+	// EntropyBits returns how many bits of entropy the numbers are made of.
+	EntropyBits() int
 }
 
 // Sealer is a File that can be sealed (memfd_create(2)). Seals are F_SEAL_*.

@@ -31,13 +31,13 @@ func TestDevices(t *testing.T) {
 		name  string
 		read  string // of 5 bytes
 		write unix.Errno
-		seek  int64 // where lseek(3, SEEK_SET) leads
+		ready int16
 	}{
-		{"null", "", 0, 0},
-		{"zero", "\x00\x00\x00\x00\x00", 0, 0},
-		{"full", "\x00\x00\x00\x00\x00", unix.ENOSPC, 0},
-		{"random", "\x04\x04\x04\x04\x04", 0, 10},
-		{"urandom", "\x04\x04\x04\x04\x04", 0, 10},
+		{"null", "", 0, vfs.PollRead | vfs.PollWrite},
+		{"zero", "\x00\x00\x00\x00\x00", 0, vfs.PollRead | vfs.PollWrite},
+		{"full", "\x00\x00\x00\x00\x00", unix.ENOSPC, vfs.PollRead | vfs.PollWrite},
+		{"random", "\x04\x04\x04\x04\x04", 0, vfs.PollRead},
+		{"urandom", "\x04\x04\x04\x04\x04", 0, vfs.PollRead | vfs.PollWrite},
 	} {
 		d := open(t, c.name, unix.O_RDWR)
 		b := []byte("xxxxx")
@@ -52,27 +52,41 @@ func TestDevices(t *testing.T) {
 		if c.write == 0 && (n != 5 || err != nil) || c.write != 0 && !errors.Is(err, c.write) {
 			t.Errorf("%s: write %d, %v", c.name, n, err)
 		}
-		if at, err := d.Seek(3, unix.SEEK_SET); at != c.seek || err != nil {
+		if at, err := d.Seek(3, unix.SEEK_SET); at != 0 || err != nil {
 			t.Errorf("%s: lseek %d, %v", c.name, at, err)
 		}
-		if d.File().(vfs.Waiter).Ready() != vfs.PollRead|vfs.PollWrite {
-			t.Errorf("%s is not ready", c.name)
+		if d.File().(vfs.Waiter).Ready() != c.ready {
+			t.Errorf("%s is not ready, or too much", c.name)
 		}
 	}
 }
 
-// Private mappings of zero are memory of zeroes.
+// Mappings of zero are anonymous memory; private ones say whose.
 func TestZeroIsMapped(t *testing.T) {
 	m := open(t, "zero", unix.O_RDWR).File().(vfs.Mapper)
 	o := memmap.MMapOpts{Private: true}
-	if err := m.ConfigureMMap(&o); err != nil || o.Mappable != nil || o.MaxPerms != memmap.AnyAccess {
+	if err := m.ConfigureMMap(&o); err != nil || o.Mappable != nil || o.MaxPerms != memmap.AnyAccess || o.Identity.MappedName() != "/dev/zero" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if err := m.ConfigureMMap(&memmap.MMapOpts{}); !errors.Is(err, unix.ENODEV) {
-		t.Error(err)
+	o = memmap.MMapOpts{}
+	if err := m.ConfigureMMap(&o); err != nil || o.Mappable != nil || o.Identity != nil || o.MaxPerms != memmap.AnyAccess {
+		t.Errorf("%+v, %v", o, err)
 	}
 	if _, ok := open(t, "null", unix.O_RDWR).File().(vfs.Mapper); ok {
 		t.Error("null can be mapped")
+	}
+}
+
+// What is written to null is not looked at; what is written to random is.
+func TestSinks(t *testing.T) {
+	for name, want := range map[string]error{"null": nil, "zero": nil, "full": unix.ENOSPC} {
+		s := open(t, name, unix.O_RDWR).File().(vfs.Sink)
+		if n, err := s.Swallow(7); !errors.Is(err, want) || err == nil && n != 7 {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+	}
+	if _, ok := open(t, "random", unix.O_RDWR).File().(vfs.Sink); ok {
+		t.Error("random swallows")
 	}
 }
 

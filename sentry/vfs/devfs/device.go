@@ -17,18 +17,16 @@ type kind struct {
 	major, minor uint32
 	open         error // why it cannot be opened
 	read         func(fs *FS, p []byte) (int, error)
-	write        func(p []byte) (int, error)
-	keepsOffset  bool // lseek leaves the offset alone instead of setting it to 0
-	mapped       bool // private mappings are memory of zeroes
+	write        error // why no byte is taken; nil: all are
 }
 
 // kinds are Linux's of these names.
 var kinds = []kind{
-	{name: "null", major: 1, minor: 3, read: readNothing, write: swallow},
-	{name: "zero", major: 1, minor: 5, read: readZeroes, write: swallow, mapped: true},
-	{name: "full", major: 1, minor: 7, read: readZeroes, write: refuse},
-	{name: "random", major: 1, minor: 8, read: readRandom, write: swallow, keepsOffset: true},
-	{name: "urandom", major: 1, minor: 9, read: readRandom, write: swallow, keepsOffset: true},
+	{name: "null", major: 1, minor: 3, read: readNothing},
+	{name: "zero", major: 1, minor: 5, read: readZeroes},
+	{name: "full", major: 1, minor: 7, read: readZeroes, write: unix.ENOSPC},
+	{name: "random", major: 1, minor: 8, read: readRandom},
+	{name: "urandom", major: 1, minor: 9, read: readRandom},
 	{name: "tty", major: 5, minor: 0, open: unix.ENXIO},
 }
 
@@ -45,15 +43,6 @@ func readRandom(fs *FS, p []byte) (int, error) {
 		return n, fmt.Errorf("%w: random numbers: %v", unix.EIO, err)
 	}
 	return n, nil
-}
-
-func swallow(p []byte) (int, error) { return len(p), nil }
-
-func refuse(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	return 0, unix.ENOSPC
 }
 
 // node is a device found by its path.
@@ -76,10 +65,14 @@ func (n *node) Open(int) (vfs.File, error) {
 	if n.kind.open != nil {
 		return nil, fmt.Errorf("%w: there is no such device", n.kind.open)
 	}
-	if n.kind.mapped {
-		return &zero{file{n}}, nil
+	f := file{n}
+	switch n.kind.name {
+	case "zero":
+		return &zero{sink{f}}, nil
+	case "random", "urandom":
+		return &random{f}, nil
 	}
-	return &file{n}, nil
+	return &sink{f}, nil
 }
 
 // file is an open device.
@@ -88,20 +81,20 @@ type file struct{ node *node }
 func (f *file) Stat() (unix.Stat_t, error)            { return f.node.Stat() }
 func (f *file) Seekable() bool                        { return true }
 func (f *file) PRead(p []byte, _ int64) (int, error)  { return f.node.kind.read(f.node.fs, p) }
-func (f *file) PWrite(p []byte, _ int64) (int, error) { return f.node.kind.write(p) }
+func (f *file) PWrite(p []byte, _ int64) (int, error) { return f.swallow(len(p)) }
 func (f *file) Release() error                        { return nil }
 func (f *file) Reopen(flags int) (vfs.File, error)    { return f.node.Open(flags) }
 
 // SeekFrom implements vfs.Seeker: it cannot fail, and leads nowhere.
-func (f *file) SeekFrom(pos, _ int64, _ int) (int64, error) {
-	if f.node.kind.keepsOffset {
-		return pos, nil
-	}
-	return 0, nil
-}
+func (f *file) SeekFrom(int64, int64, int) (int64, error) { return 0, nil }
 
-// Ready implements vfs.Waiter.
-func (f *file) Ready() int16 { return vfs.PollRead | vfs.PollWrite }
+// Ready implements vfs.Waiter. /dev/random wants no more randomness than it has.
+func (f *file) Ready() int16 {
+	if f.node.kind.name == "random" {
+		return vfs.PollRead
+	}
+	return vfs.PollRead | vfs.PollWrite
+}
 
 // Wait implements vfs.Waiter: what is neither reading nor writing never comes.
 func (f *file) Wait(events int16) (<-chan struct{}, func()) {
@@ -113,15 +106,53 @@ func (f *file) Wait(events int16) (<-chan struct{}, func()) {
 	return now, func() {}
 }
 
-// zero is a device whose private mappings are memory of zeroes.
-type zero struct{ file }
+// swallow takes n bytes, if the device takes any.
+func (f *file) swallow(n int) (int, error) {
+	if err := f.node.kind.write; err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// sink is a device that does not look at what is written to it.
+type sink struct{ file }
+
+// Swallow implements vfs.Sink.
+func (s *sink) Swallow(n int) (int, error) { return s.swallow(n) }
+
+// random is a device of random numbers.
+type random struct{ file }
+
+// EntropyBits implements vfs.RandomSource: what Linux says once it has enough.
+func (r *random) EntropyBits() int { return 256 }
+
+// zero is a device whose mappings are memory of zeroes. It is the identity of the
+// private ones, which hold no reference: a device stays.
+type zero struct{ sink }
 
 // ConfigureMMap implements vfs.Mapper.
 func (z *zero) ConfigureMMap(o *memmap.MMapOpts) error {
-	if !o.Private {
-		return fmt.Errorf("mmap /dev/zero: %w: shared memory is made with MAP_ANONYMOUS", unix.ENODEV)
-	}
 	o.MaxPerms = memmap.AnyAccess
-	o.Name = "/dev/zero"
+	if o.Private {
+		o.Identity = z
+	}
 	return nil
 }
+
+// IncRef implements memmap.MappingIdentity.
+func (z *zero) IncRef() {}
+
+// DecRef implements memmap.MappingIdentity.
+func (z *zero) DecRef() {}
+
+// MappedName implements memmap.MappingIdentity.
+func (z *zero) MappedName() string { return "/dev/" + z.node.kind.name }
+
+// DeviceID implements memmap.MappingIdentity.
+func (z *zero) DeviceID() uint64 { return z.node.Dev }
+
+// InodeID implements memmap.MappingIdentity.
+func (z *zero) InodeID() uint64 { return z.node.Ino }
+
+// Msync implements memmap.MappingIdentity: there is nowhere to write it.
+func (z *zero) Msync(memmap.MappableRange) error { return nil }
