@@ -2,8 +2,7 @@ package segment
 
 import (
 	"fmt"
-
-	"github.com/google/btree"
+	"slices"
 )
 
 // Insert adds r with value v, merges it with its neighbours where they agree, and
@@ -12,11 +11,10 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 	if r.IsEmpty() {
 		panic(fmt.Sprintf("segment: insert of the empty range %v", r))
 	}
-	if s.tree == nil {
-		s.tree = btree.NewG(degree, before[K, V])
-	}
-	var few, made [3]entry[K, V]
-	old, row := s.touching(r, few[:0]), made[:0]
+	s.start()
+	var made [3]entry[K, V]
+	t, old := s.touching(r)
+	row := made[:0]
 	for _, e := range old {
 		if e.Overlaps(r) {
 			panic(fmt.Sprintf("segment: insert of %v overlaps %v", r, e.Range))
@@ -31,58 +29,36 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 		row = joinEntry(row, old[n-1])
 	}
 	s.span += r.Length()
-	s.replace(old, row)
+	s.splice(t, old, row)
 	return row[holder].segment()
 }
 
 // Cut removes all that the set holds in r, splitting segments at r's ends, and
 // returns the removed pieces in ascending order, appended to into.
 func (s *Set[K, V]) Cut(r Range[K], into []Segment[K, V]) []Segment[K, V] {
-	if s.tree == nil || r.IsEmpty() {
+	if s.n == 0 || r.IsEmpty() {
 		return into
 	}
-	first, ok := s.tree.Get(over[K, V](r))
-	if !ok {
+	t := s.tileOf(r.Start)
+	old := s.rowFrom(t, after(t.entries, r.Start), r.End-1)
+	if len(old) == 0 {
 		return into
 	}
-	last, n := first, len(into)
-	if first.IsSupersetOf(r) { // it is the only one
-		into = append(into, first.clipped(r))
-	} else {
-		s.tree.AscendGreaterOrEqual(at[K, V](r.Start), func(e entry[K, V]) bool {
-			if e.Start >= r.End {
-				return false
-			}
-			if len(into) == n {
-				first = e
-			}
-			last = e
-			into = append(into, e.clipped(r))
-			return true
-		})
+	for _, e := range old {
+		piece := e.clipped(r)
+		s.span -= piece.Length()
+		into = append(into, piece)
 	}
-	for i := range into[n:] {
-		s.span -= into[n+i].Length()
+	var edges [2]entry[K, V]
+	row := edges[:0]
+	if first := old[0]; first.CanSplitAt(r.Start) {
+		row = append(row, first.head(r.Start))
 	}
-	s.uncover(r, first, last, len(into)-n)
+	if last := old[len(old)-1]; last.CanSplitAt(r.End) {
+		row = append(row, last.tail(r.End))
+	}
+	s.splice(t, old, row)
 	return into
-}
-
-// uncover takes r out of the tree, where n segments overlap it, from first to last.
-// What those two have outside r takes their places; all else that overlaps r then
-// lies inside it.
-func (s *Set[K, V]) uncover(r Range[K], first, last entry[K, V], n int) {
-	if first.CanSplitAt(r.Start) {
-		s.tree.ReplaceOrInsert(first.head(r.Start))
-		n--
-	}
-	if last.CanSplitAt(r.End) {
-		s.tree.ReplaceOrInsert(last.tail(r.End))
-		n-- // to -1, if one segment has left both
-	}
-	for range n {
-		s.tree.Delete(over[K, V](r))
-	}
 }
 
 // Update replaces the value of every covered piece of r by change's answer:
@@ -90,11 +66,15 @@ func (s *Set[K, V]) uncover(r Range[K], first, last entry[K, V], n int) {
 // inside r and at its edges. change must not touch the set; it sees the set as
 // it was before.
 func (s *Set[K, V]) Update(r Range[K], change func(Range[K], V) V) {
-	if s.tree == nil || r.IsEmpty() {
+	if s.n == 0 || r.IsEmpty() {
 		return
 	}
-	var few, made [4]entry[K, V]
-	old, row := s.touching(r, few[:0]), made[:0]
+	t, old := s.touching(r)
+	var few [5]entry[K, V]
+	row := few[:0]
+	if len(old)+2 > len(few) {
+		row = make([]entry[K, V], 0, len(old)+2)
+	}
 	for _, e := range old {
 		if !e.Overlaps(r) { // a neighbour
 			row = joinEntry(row, e)
@@ -109,19 +89,48 @@ func (s *Set[K, V]) Update(r Range[K], change func(Range[K], V) V) {
 			row = join(row, Range[K]{r.End, e.End}, (*e.value).Split(e.Range, r.End))
 		}
 	}
-	s.replace(old, row)
+	s.splice(t, old, row)
 }
 
-// touching appends to into the entries that overlap r, end at its start or start at
-// its end, in ascending order: all in one descent.
-func (s *Set[K, V]) touching(r Range[K], into []entry[K, V]) []entry[K, V] {
-	s.tree.AscendGreaterOrEqual(at[K, V](max(r.Start, 1)-1), func(e entry[K, V]) bool {
-		if e.Start <= r.End {
-			into = append(into, e)
+// touching returns the entries that overlap r, end at its start or start at its end, in
+// ascending order, and the tile of r's first key. The row is the set's own: it is not
+// written to, and gone with the next change.
+func (s *Set[K, V]) touching(r Range[K]) (tile[K, V], []entry[K, V]) {
+	t := s.tileOf(r.Start)
+	first, i := t, after(t.entries, r.Start)
+	if i > 0 && t.entries[i-1].End == r.Start {
+		i--
+	} else if i == 0 && t.Start == r.Start {
+		if prev, ok := s.below(t); ok && prev.entries[len(prev.entries)-1].End == r.Start {
+			first, i = prev, len(prev.entries)-1
 		}
-		return e.End <= r.End
-	})
-	return into
+	}
+	return t, s.rowFrom(first, i, r.End)
+}
+
+// rowFrom returns the entries from t's i-th on that start at or before last. The row is
+// the set's own, as touching's.
+func (s *Set[K, V]) rowFrom(t tile[K, V], i int, last K) []entry[K, V] {
+	row := t.entries[i:]
+	for j, e := range row {
+		if e.Start > last {
+			return row[:j]
+		}
+	}
+	row = slices.Clip(row)
+	for t.End <= last {
+		var ok bool
+		if t, ok = s.above(t); !ok {
+			break
+		}
+		for _, e := range t.entries {
+			if e.Start > last {
+				return row
+			}
+			row = append(row, e)
+		}
+	}
+	return row
 }
 
 // join appends r with value v to row, or extends row's last by it if both agree.
@@ -151,30 +160,6 @@ func extend[K Key, V Value[K, V]](row []entry[K, V], r Range[K], v V) bool {
 	}
 	last.End = r.End
 	return true
-}
-
-// replace puts row in place of old, which the tree holds. Both are in ascending order,
-// and row covers all of old.
-func (s *Set[K, V]) replace(old, row []entry[K, V]) {
-	for _, e := range row {
-		n := 0
-		for n < len(old) && old[n].Start < e.End {
-			n++
-		}
-		if n != 1 || old[0] != e {
-			s.put(e, n)
-		}
-		old = old[n:]
-	}
-}
-
-// put stores e in place of the entries of the tree that overlap it, of which
-// there are old; 0 and 1 are the same.
-func (s *Set[K, V]) put(e entry[K, V], old int) {
-	for ; old > 1; old-- {
-		s.tree.Delete(e)
-	}
-	s.tree.ReplaceOrInsert(e)
 }
 
 func box[V any](v V) *V { return &v }

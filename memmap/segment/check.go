@@ -3,9 +3,12 @@ package segment
 import "fmt"
 
 // CheckInvariants returns what is wrong with the set, nil if nothing is: ranges
-// out of order, empty or overlapping, neighbours that would merge, a wrong sum.
-// It walks the whole set.
+// out of order, empty or overlapping, neighbours that would merge, a wrong sum, runs and
+// tiles that do not fit. It walks the whole set.
 func (s *Set[K, V]) CheckInvariants() error {
+	if err := s.checkTiles(); err != nil {
+		return err
+	}
 	var last Segment[K, V]
 	n, span := 0, uint64(0)
 	for seg := range s.All() {
@@ -27,6 +30,33 @@ func (s *Set[K, V]) CheckInvariants() error {
 		return fmt.Errorf("%d segments of %d keys, but Len is %d and Span %d", n, span, s.Len(), s.span)
 	}
 	return nil
+}
+
+// checkTiles returns what is wrong with how the set is stored: tiles that leave keys out,
+// runs that are empty, too long, or reach out of their tiles.
+func (s *Set[K, V]) checkTiles() error {
+	if s.tree == nil {
+		return nil
+	}
+	end := K(0)
+	var wrong error
+	s.tree.Ascend(func(t tile[K, V]) bool {
+		n := len(t.entries)
+		switch {
+		case t.IsEmpty() || t.Start != end:
+			wrong = fmt.Errorf("a tile of %v follows one that ends at %#x", t.Range, uint64(end))
+		case n > s.mostEntries() || n == 0 && s.tree.Len() > 1:
+			wrong = fmt.Errorf("the tile of %v has a run of %d", t.Range, n)
+		case n > 0 && !t.IsSupersetOf(hull(t.entries[0].Range, t.entries)):
+			wrong = fmt.Errorf("the tile of %v has entries from %#x to %#x", t.Range, uint64(t.entries[0].Start), uint64(t.entries[n-1].End))
+		}
+		end = t.End
+		return wrong == nil
+	})
+	if wrong == nil && end != ^K(0) {
+		wrong = fmt.Errorf("the last tile ends at %#x", uint64(end))
+	}
+	return wrong
 }
 
 // CheckInvariants returns what is wrong with the index, nil if nothing is: ranges

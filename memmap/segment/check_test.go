@@ -13,9 +13,11 @@ func wantWrong(t *testing.T, err error, what string) {
 	}
 }
 
-// raw puts a segment into the tree behind the set's back.
+// raw puts a segment at the end of the last run behind the set's back.
 func raw(s *toneSet, seg toneSeg) {
-	s.tree.ReplaceOrInsert(entry[uint64, tone]{seg.Range, &seg.Value})
+	last, _ := s.tree.Max()
+	last.entries = append(last.entries, entry[uint64, tone]{seg.Range, &seg.Value})
+	s.n++
 	s.span += seg.Length()
 }
 
@@ -31,6 +33,46 @@ func TestBrokenSetsAreSeen(t *testing.T) {
 	s = setOf(painted(4, 8, 1))
 	s.span++
 	wantWrong(t, s.CheckInvariants(), "Span 5")
+}
+
+func TestBrokenTilesAreSeen(t *testing.T) {
+	fresh := func() (*toneSet, toneTile, toneTile) {
+		s := &toneSet{full: 4}
+		for k := range uint64(6) {
+			s.Insert(r(k*10, k*10+5), tone{1, k})
+		}
+		first, _ := s.tree.Min()
+		return s, first, s.tileOf(first.End)
+	}
+	s, first, _ := fresh()
+	s.tree.Delete(first)
+	s.n, s.span = s.n-len(first.entries), s.span-5*uint64(len(first.entries))
+	wantWrong(t, s.CheckInvariants(), "follows one that ends at 0x0")
+
+	s, _, second := fresh()
+	s.span -= 5 * uint64(len(second.entries))
+	s.n -= len(second.entries)
+	second.entries = nil
+	wantWrong(t, s.CheckInvariants(), "a run of 0")
+
+	s, _, _ = fresh()
+	s.full = 1
+	wantWrong(t, s.CheckInvariants(), "has a run of")
+
+	s, first, second = fresh()
+	s.tree.Delete(first)
+	s.tree.Delete(second)
+	first.End, second.Start = first.End+1, second.Start+1
+	s.tree.ReplaceOrInsert(first)
+	s.tree.ReplaceOrInsert(second)
+	wantWrong(t, s.CheckInvariants(), "has entries from")
+
+	s, _, _ = fresh()
+	last, _ := s.tree.Max()
+	s.tree.Delete(last)
+	last.End = 1000
+	s.tree.ReplaceOrInsert(last)
+	wantWrong(t, s.CheckInvariants(), "the last tile ends at 0x3e8")
 }
 
 func TestBrokenGapIndexesAreSeen(t *testing.T) {

@@ -208,7 +208,7 @@ func TestIteratorsStopWhenAsked(t *testing.T) {
 
 // TestTheZeroSet asks an empty set everything.
 func TestTheZeroSet(t *testing.T) {
-	p := newPair()
+	p := newPair(0)
 	p.check(t, 3, r(2, 5))
 	p.cut(t, r(0, 10))
 	p.update(t, r(0, 10), 1)

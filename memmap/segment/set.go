@@ -30,17 +30,19 @@ type Segment[K Key, V any] struct {
 type Set[K Key, V Value[K, V]] struct {
 	_ [0]func(K, V) // not comparable
 
-	// tree is nil until something is inserted. Its order is that of before: ranges
-	// that overlap are equal, so the tree itself finds what overlaps a range, and
-	// an entry is replaced by whatever overlaps it and nothing else.
-	tree *btree.BTreeG[entry[K, V]]
-	span uint64 // the sum of all lengths
+	// tree holds the tiles, which share out all keys; it is nil until something is
+	// inserted. The set's entries lie in the tiles' runs.
+	tree *btree.BTreeG[tile[K, V]]
+	// owner marks the runs that no clone can see, which alone are changed in place.
+	owner *owner
+	n     int    // of entries
+	span  uint64 // the sum of all lengths
+	full  int    // the most entries of a run; 0 stands for runLength
 }
 
-// entry is a Segment as the tree keeps it. google/btree compares and moves its
-// items by copying them: three words are several times faster there than a
-// value of a hundred bytes, and a Clone's copied nodes are smaller. What value
-// points to is never written again, as clones share it.
+// entry is a Segment as a run keeps it: runs are moved about, and three words are
+// moved much faster than a value of a hundred bytes. What value points to is never
+// written again, as clones share it.
 type entry[K Key, V Value[K, V]] struct {
 	Range[K]
 	value *V
@@ -66,43 +68,11 @@ func (e entry[K, V]) clipped(r Range[K]) Segment[K, V] {
 	return seg
 }
 
-// degree is half the number of children of a full node, as measured: with more,
-// inserting becomes slower, with fewer, finding.
-const degree = 16
-
-// before is a strict weak order of non-empty ranges as long as each that it is
-// asked about overlaps at most one in the tree.
-func before[K Key, V Value[K, V]](a, b entry[K, V]) bool { return a.End <= b.Start }
-
-// over returns an entry that the tree holds equal to those that overlap r.
-func over[K Key, V Value[K, V]](r Range[K]) entry[K, V] { return entry[K, V]{Range: r} }
-
-// at returns an entry that the tree holds equal to the one that contains k.
-func at[K Key, V Value[K, V]](k K) entry[K, V] {
-	if k+1 == 0 { // beyond every segment
-		return over[K, V](Range[K]{k, k})
-	}
-	return over[K, V](Range[K]{k, k + 1})
-}
-
-// opt turns what the tree found into what the Set returns.
-func opt[K Key, V Value[K, V]](e entry[K, V], ok bool) (seg Segment[K, V], found bool) {
-	if !ok {
-		return seg, false
-	}
-	return e.segment(), true
-}
-
 // Len returns the number of segments.
-func (s *Set[K, V]) Len() int {
-	if s.tree == nil {
-		return 0
-	}
-	return s.tree.Len()
-}
+func (s *Set[K, V]) Len() int { return s.n }
 
 // IsEmpty reports whether the set has no segments.
-func (s *Set[K, V]) IsEmpty() bool { return s.Len() == 0 }
+func (s *Set[K, V]) IsEmpty() bool { return s.n == 0 }
 
 // Span returns the number of keys covered, in O(1).
 func (s *Set[K, V]) Span() uint64 { return s.span }
@@ -118,57 +88,71 @@ func (s *Set[K, V]) SpanIn(r Range[K]) uint64 {
 
 // Find returns the segment that contains k.
 func (s *Set[K, V]) Find(k K) (seg Segment[K, V], ok bool) {
-	if s.tree == nil {
+	if s.n == 0 {
 		return seg, false
 	}
-	return opt(s.tree.Get(at[K, V](k)))
+	row := s.tileOf(k).entries
+	if i := after(row, k); i < len(row) && row[i].Start <= k {
+		return row[i].segment(), true
+	}
+	return seg, false
 }
 
 // LowerBound returns the segment that contains k, else the first one after k.
 func (s *Set[K, V]) LowerBound(k K) (seg Segment[K, V], ok bool) {
-	if s.tree == nil {
+	if s.n == 0 {
 		return seg, false
 	}
-	var found entry[K, V]
-	s.tree.AscendGreaterOrEqual(at[K, V](k), func(e entry[K, V]) bool {
-		found, ok = e, true
-		return false
-	})
-	return opt(found, ok)
+	t := s.tileOf(k)
+	i := after(t.entries, k)
+	if i == len(t.entries) {
+		if t, ok = s.above(t); !ok {
+			return seg, false
+		}
+		i = 0
+	}
+	return t.entries[i].segment(), true
 }
 
 // UpperBound returns the segment that contains k, else the last one before k.
 func (s *Set[K, V]) UpperBound(k K) (seg Segment[K, V], ok bool) {
-	if s.tree == nil {
+	if s.n == 0 {
 		return seg, false
 	}
-	var found entry[K, V]
-	s.tree.DescendLessOrEqual(at[K, V](k), func(e entry[K, V]) bool {
-		found, ok = e, true
-		return false
-	})
-	return opt(found, ok)
+	t := s.tileOf(k)
+	i := after(t.entries, k)
+	if i == len(t.entries) || t.entries[i].Start > k {
+		i--
+	}
+	if i < 0 {
+		if t, ok = s.below(t); !ok {
+			return seg, false
+		}
+		i = len(t.entries) - 1
+	}
+	return t.entries[i].segment(), true
 }
 
 // First returns the lowest segment.
-func (s *Set[K, V]) First() (seg Segment[K, V], ok bool) {
-	if s.tree == nil {
-		return seg, false
-	}
-	return opt(s.tree.Min())
-}
+func (s *Set[K, V]) First() (seg Segment[K, V], ok bool) { return s.LowerBound(0) }
 
 // Last returns the highest segment.
-func (s *Set[K, V]) Last() (seg Segment[K, V], ok bool) {
-	if s.tree == nil {
-		return seg, false
-	}
-	return opt(s.tree.Max())
-}
+func (s *Set[K, V]) Last() (seg Segment[K, V], ok bool) { return s.UpperBound(^K(0)) }
 
 // Overlaps reports whether any key of r is covered.
 func (s *Set[K, V]) Overlaps(r Range[K]) bool {
-	return s.tree != nil && !r.IsEmpty() && s.tree.Has(over[K, V](r))
+	if s.n == 0 || r.IsEmpty() {
+		return false
+	}
+	t := s.tileOf(r.Start)
+	i := after(t.entries, r.Start)
+	if i == len(t.entries) {
+		if r.End <= t.End {
+			return false
+		}
+		t, i = s.tileOf(t.End), 0
+	}
+	return t.entries[i].Start < r.End
 }
 
 // Covers reports whether every key of r is covered. An empty r is.
@@ -180,14 +164,16 @@ func (s *Set[K, V]) Covers(r Range[K]) bool {
 }
 
 // Clone returns a set with the same segments. Both may be changed afterwards,
-// also at the same time; nodes are copied as they are first written. Cost O(1).
-// Clone marks s's own nodes as shared: it excludes readers as a change does.
+// also at the same time; runs and nodes are copied as they are first written.
+// Cost O(1). Clone marks s's own as shared: it excludes readers as a change does.
 func (s *Set[K, V]) Clone() Set[K, V] {
-	if s.tree == nil {
-		return Set[K, V]{}
+	s.owner = nil
+	c := Set[K, V]{n: s.n, span: s.span, full: s.full}
+	if s.tree != nil {
+		c.tree = s.tree.Clone()
 	}
-	return Set[K, V]{tree: s.tree.Clone(), span: s.span}
+	return c
 }
 
 // Clear removes every segment.
-func (s *Set[K, V]) Clear() { s.tree, s.span = nil, 0 }
+func (s *Set[K, V]) Clear() { *s = Set[K, V]{full: s.full} }

@@ -32,8 +32,9 @@ func (t tone) Split(r Range[uint64], at uint64) tone {
 }
 
 type (
-	toneSet = Set[uint64, tone]
-	toneSeg = Segment[uint64, tone]
+	toneSet  = Set[uint64, tone]
+	toneSeg  = Segment[uint64, tone]
+	toneTile = tile[uint64, tone]
 )
 
 // keys is the model: a value for each key.
@@ -93,7 +94,8 @@ type pair struct {
 	model keys
 }
 
-func newPair() *pair { return &pair{model: keys{}} }
+// newPair returns an empty set with runs of full entries at most, and its model.
+func newPair(full int) *pair { return &pair{set: toneSet{full: full}, model: keys{}} }
 
 func (p *pair) clone() *pair {
 	c := &pair{set: p.set.Clone(), model: keys{}}
@@ -239,15 +241,20 @@ func (p *pair) checkPoint(t failer, segs []toneSeg, k uint64) {
 	same("Last", seg, ok, len(segs)-1)
 }
 
-// TestSetAgainstModel plays 10^5 random operations on a set and a map from keys
-// to values; now and then it goes on with a clone and sees that the original
-// stays as it was.
+// TestSetAgainstModel plays random operations on a set and a map from keys to values;
+// now and then it goes on with a clone and sees that the original stays as it was.
 func TestSetAgainstModel(t *testing.T) {
+	for _, full := range []int{0, 4, 9} {
+		t.Run(fmt.Sprint("runs of ", full), func(t *testing.T) { playAgainstModel(t, full) })
+	}
+}
+
+func playAgainstModel(t *testing.T, full int) {
 	const top = 96
 	rng := rand.New(rand.NewPCG(1, 2))
-	p := newPair()
+	p := newPair(full)
 	var left *pair
-	for i := range 100_000 {
+	for i := range 50_000 {
 		start := rng.Uint64N(top)
 		r := Range[uint64]{start, min(top, start+rng.Uint64N(12))}
 		switch op := rng.IntN(10); {
@@ -277,7 +284,7 @@ func TestSetAgainstModel(t *testing.T) {
 // TestSetRapid is the same with shrinking.
 func TestSetRapid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := newPair()
+		p := newPair(4)
 		aRange := func(t *rapid.T) Range[uint64] {
 			start := rapid.Uint64Range(0, 40).Draw(t, "start")
 			return Range[uint64]{start, start + rapid.Uint64Range(0, 8).Draw(t, "length")}
