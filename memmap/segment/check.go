@@ -53,6 +53,9 @@ func (s *Set[K, V]) checkTiles() error {
 		end = t.End
 		return wrong == nil
 	})
+	if first, _ := s.tree.Min(); wrong == nil && first != s.lowest {
+		wrong = fmt.Errorf("the lowest tile is %v, but %v is kept", first.Range, s.lowest.Range)
+	}
 	if wrong == nil && end != ^K(0) {
 		wrong = fmt.Errorf("the last tile ends at %#x", uint64(end))
 	}

@@ -63,9 +63,13 @@ func TestBrokenTilesAreSeen(t *testing.T) {
 	s.tree.Delete(first)
 	s.tree.Delete(second)
 	first.End, second.Start = first.End+1, second.Start+1
-	s.tree.ReplaceOrInsert(first)
-	s.tree.ReplaceOrInsert(second)
+	s.store(first)
+	s.store(second)
 	wantWrong(t, s.CheckInvariants(), "has entries from")
+
+	s, first, _ = fresh()
+	s.lowest.run = &run[uint64, tone]{entries: first.entries}
+	wantWrong(t, s.CheckInvariants(), "but [0x0, ")
 
 	s, _, _ = fresh()
 	last, _ := s.tree.Max()

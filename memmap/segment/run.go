@@ -59,8 +59,19 @@ func after[K Key, V Value[K, V]](row []entry[K, V], k K) int {
 // tileOf returns the tile that contains k, the last one if k is the last key. The tree
 // is not nil.
 func (s *Set[K, V]) tileOf(k K) tile[K, V] {
+	if s.lowest.Contains(k) {
+		return s.lowest
+	}
 	t, _ := s.tree.Get(at[K, V](k))
 	return t
+}
+
+// store puts t in place of the tile that starts where it does, if there is one.
+func (s *Set[K, V]) store(t tile[K, V]) {
+	if t.Start == 0 {
+		s.lowest = t
+	}
+	s.tree.ReplaceOrInsert(t)
 }
 
 // above returns the tile after t.
@@ -141,7 +152,7 @@ func (s *Set[K, V]) own(t tile[K, V]) tile[K, V] {
 	}
 	if t.owner != s.owner {
 		t.run = s.newRun(t.entries)
-		s.tree.ReplaceOrInsert(t)
+		s.store(t)
 	}
 	return t
 }
@@ -193,6 +204,6 @@ func (s *Set[K, V]) build(keys Range[K], row []entry[K, V]) {
 			part.End = row[to].Start
 			keys.Start = part.End
 		}
-		s.tree.ReplaceOrInsert(tile[K, V]{part, s.newRun(row[from:to])})
+		s.store(tile[K, V]{part, s.newRun(row[from:to])})
 	}
 }

@@ -33,6 +33,9 @@ type Set[K Key, V Value[K, V]] struct {
 	// tree holds the tiles, which share out all keys; it is nil until something is
 	// inserted. The set's entries lie in the tiles' runs.
 	tree *btree.BTreeG[tile[K, V]]
+	// lowest is the tile of key 0, which in a small set is the only one: found without
+	// the tree.
+	lowest tile[K, V]
 	// owner marks the runs that no clone can see, which alone are changed in place.
 	owner *owner
 	n     int    // of entries
@@ -168,7 +171,7 @@ func (s *Set[K, V]) Covers(r Range[K]) bool {
 // Cost O(1). Clone marks s's own as shared: it excludes readers as a change does.
 func (s *Set[K, V]) Clone() Set[K, V] {
 	s.owner = nil
-	c := Set[K, V]{n: s.n, span: s.span, full: s.full}
+	c := Set[K, V]{lowest: s.lowest, n: s.n, span: s.span, full: s.full}
 	if s.tree != nil {
 		c.tree = s.tree.Clone()
 	}
