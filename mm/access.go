@@ -163,7 +163,7 @@ func (mm *MemoryManager) gather(c *change, seq safemem.Seq, ar memmap.AddrRange,
 		part, short := stops(part, at)
 		if !part.IsEmpty() {
 			pages := memmap.AddrRange{Start: part.Start.RoundDown(), End: pageUp(part.End)}
-			end, err := mm.bringIn(c, vseg, pages, at)
+			end, err := mm.bringInFor(c, vseg, pages, at, o)
 			if end < part.End {
 				part.End = max(end, part.Start)
 				short = err
@@ -179,6 +179,18 @@ func (mm *MemoryManager) gather(c *change, seq safemem.Seq, ar memmap.AddrRange,
 		ar.Start = part.End
 	}
 	return seq, nil
+}
+
+// bringInFor is bringIn for a copy, or for a pin, which private memory must not share.
+func (mm *MemoryManager) bringInFor(c *change, seg vmaSeg, pages memmap.AddrRange, at memmap.AccessType, o IOOpts) (memmap.Addr, error) {
+	if o.pin && seg.Value.pageless() {
+		return pages.Start, memmap.Refuse("pin", unix.EFAULT, "%v is no memory", seg.Range)
+	}
+	end, err := mm.bringIn(c, seg, pages, at)
+	if err != nil || !o.pin || !seg.Value.private {
+		return end, err
+	}
+	return mm.own(c, seg, pages)
 }
 
 // appendMemory appends what pmas have at ar.

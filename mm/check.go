@@ -22,6 +22,7 @@ func (mm *MemoryManager) Check(host bool) []error {
 	k.pmas()
 	k.guards()
 	k.marks()
+	k.pins()
 	k.brk()
 	if mm.captured != nil {
 		k.wrong("invalidations are captured outside Fork")
@@ -251,6 +252,25 @@ func (k *checker) agree(seg pmaSeg, vseg vmaSeg) {
 	case p.kind == zero && !v.anonymous():
 		k.wrong("pma %v is the zero page in a mapped file", seg.Range)
 	}
+}
+
+// pins checks that pins are whole, and their sum.
+func (k *checker) pins() {
+	sum, last := uint64(0), int64(0)
+	for _, p := range k.mm.pins {
+		at := p.AR.Start
+		for _, r := range p.Pages {
+			if r.Source.Start != at {
+				k.wrong("pin %d of %v has nothing at %v", p.ID, p.AR, at)
+			}
+			at = r.Source.End
+		}
+		if at != p.AR.End || p.ID <= last || p.ID > k.mm.lastPin {
+			k.wrong("pin %d of %v ends at %v, after pin %d, the newest being %d", p.ID, p.AR, at, last, k.mm.lastPin)
+		}
+		sum, last = sum+p.AR.Length(), p.ID
+	}
+	k.equal("the sum of pinned memory", k.mm.pinned, sum)
 }
 
 func (k *checker) brk() {

@@ -23,6 +23,7 @@ const (
 	EventSeal                 // mseal
 	EventPolicy               // mbind, set_mempolicy_home_node
 	EventName                 // PR_SET_VMA_ANON_NAME
+	EventPin                  // Pin, Unpin
 	EventInvalidate           // pages dropped by their file: truncation, eviction
 	EventFork
 	EventExec
@@ -36,7 +37,7 @@ const (
 var eventNames = [...]string{
 	EventFault: "fault", EventMap: "map", EventUnmap: "unmap", EventProtect: "protect",
 	EventRemap: "remap", EventAdvise: "advise", EventInvalidate: "invalidate",
-	EventLock: "lock", EventSeal: "seal", EventPolicy: "policy", EventName: "name",
+	EventLock: "lock", EventSeal: "seal", EventPolicy: "policy", EventName: "name", EventPin: "pin",
 	EventFork: "fork", EventExec: "exec", EventExit: "exit", EventSignal: "signal",
 	EventSyscall: "syscall", EventWriteback: "writeback", EventNote: "note",
 }
@@ -62,7 +63,7 @@ func ParseEventKind(s string) (EventKind, bool) {
 // a fault's Range is its page and Addr the address (of a copy by the sandbox,
 // which has no Access, the pages that it brought in); a remap's Range is the new
 // place, Addr the old one and Number the old size; a protect's Access is what was
-// asked; an advise's Number is the advice, a lock's the memmap.MLockMode; a syscall has Number, Args and Result; a fork Number is the child's pid;
+// asked; an advise's Number is the advice, a pin's its number (its Access is what it was pinned for, none when it ends), a lock's the memmap.MLockMode; a syscall has Number, Args and Result; a fork Number is the child's pid;
 // an exit Number is the wait status; a signal Number is the signal and Code its
 // si_code.
 type Event struct {

@@ -209,6 +209,9 @@ func checkRead(m memmap.Mappable, off memmap.MappableOffset) error {
 // explainPage explains an access to a page that is there.
 func (mm *MemoryManager) explainPage(e *Explanation, seg vmaSeg, p pmaSeg) {
 	info := mm.pmaInfo(seg, p, e.Addr.Page())
+	for _, id := range mm.pinsOf(info.File, info.Offset) {
+		e.pass(mm.pinEvent(id), "the page is pinned (pin %d): it stays where it is, and children get copies", id)
+	}
 	switch {
 	case mm.mustOwn(&p.Value, e.At):
 		if p.Value.kind == owned && mm.mem.HasUniqueRef(p.Value.fileRange(p.Range, e.Addr.Page())) {

@@ -47,12 +47,7 @@ func (mm *MemoryManager) forkInto(by *Actor, child *MemoryManager) error {
 	for _, inv := range captured {
 		child.invalidate(inv.ar, inv.private)
 	}
-	if err != nil { // the stub is gone, and soon the process
-		return err
-	}
-	mm.forked = mm.note(c, Event{Kind: EventFork, Number: int64(child.pid)})
-	child.forked = mm.forked
-	return nil
+	return err // of the host: the stub is gone, and soon the process
 }
 
 // copyVMAs gives child the vmas that forks copy, unlocked, and tells Mappables. On
@@ -123,7 +118,8 @@ func (mm *MemoryManager) forgetNotCopied(c *change) {
 }
 
 // copyPMAs shares the parent's pages with child, in one walk over the pmas, and
-// takes the right to write from what the host has mapped.
+// takes the right to write from what the host has mapped. Pinned pages are copied:
+// ENOMEM, with the parent as it was.
 //
 // Preconditions: both managers' locks are held for writing.
 func (mm *MemoryManager) copyPMAs(c *change, child *MemoryManager) error {
@@ -138,12 +134,22 @@ func (mm *MemoryManager) copyPMAs(c *change, child *MemoryManager) error {
 	for _, ar := range s.dropped {
 		child.pmas.Cut(ar, nil)
 	}
+	child.gen = mm.gen + 1
+	if err := s.copyPinned(); err != nil {
+		return err
+	}
 	mm.gen++
-	child.gen = mm.gen
+	s.keepPinned()
 	child.rss, child.maxRSS = s.rss, 0
 	child.maxRSS = child.residentLocked()
 	s.protectParent()
-	return c.flush()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	mm.forked = mm.note(c, Event{Kind: EventFork, Number: int64(child.pid)})
+	child.forked = mm.forked
+	s.stampCopies(mm.forked)
+	return nil
 }
 
 // sharing is a fork's walk: references are taken on runs of pages as long as they
@@ -153,6 +159,8 @@ type sharing struct {
 	c         *change
 	run       freedRun // pages that the child gets a reference on
 	dropped   []memmap.AddrRange
+	pinned    []memmap.AddrRange // the parent's pages that stay its own
+	copies    []memmap.AddrRange // those of them that the child gets copies of
 	writable  []memmap.AddrRange // in the parent, joined over holes
 	pieces    int                // of them
 	rss       [rssKinds]uint64
@@ -174,7 +182,7 @@ func (s *sharing) pma(p pmaSeg) {
 		ar := p.Intersect(vseg.Range)
 		if vseg.Value.flags&(flagDontFork|flagWipeOnFork) != 0 || p.Value.kind == clean && !s.hasOwned(vseg.Range) {
 			s.dropped = append(s.dropped, ar)
-			s.noteWritable(&p, ar) // of a past generation too, and then taken over
+			s.leave(p, ar)
 			continue
 		}
 		s.share(p, ar)
@@ -190,8 +198,31 @@ func (s *sharing) hasOwned(ar memmap.AddrRange) bool {
 	return s.answer
 }
 
+// leave shares nothing of p at ar: it will be of a past generation too, and is taken over
+// by the next write.
+func (s *sharing) leave(p pmaSeg, ar memmap.AddrRange) {
+	s.eachPart(p, ar, func(part memmap.AddrRange, pinned bool) {
+		if pinned {
+			s.keep(part)
+		} else {
+			s.noteWritable(&p, part)
+		}
+	})
+}
+
 func (s *sharing) share(p pmaSeg, ar memmap.AddrRange) {
 	s.rss[p.Value.rss] += ar.Length()
+	s.eachPart(p, ar, func(part memmap.AddrRange, pinned bool) {
+		if pinned {
+			s.keep(part)
+			s.copies = append(s.copies, part)
+		} else {
+			s.sharePages(p, part)
+		}
+	})
+}
+
+func (s *sharing) sharePages(p pmaSeg, ar memmap.AddrRange) {
 	s.noteWritable(&p, ar)
 	if p.Value.kind == zero {
 		return

@@ -83,6 +83,7 @@ const (
 	PageShared    Page = 's' // shared anonymous
 	PageNone      Page = '.' // never faulted
 	PageGuard     Page = 'g'
+	PagePinned    Page = 'P' // whatever else it is
 )
 
 // VMAs returns the vmas that overlap ar, whole, in order.
@@ -279,6 +280,9 @@ func (mm *MemoryManager) Pages(ar memmap.AddrRange) []Page {
 	}
 	for p := range mm.pmas.In(ar) {
 		paint(p.Range, mm.pageState(&p.Value))
+		for _, part := range mm.pinnedIn(p, p.Intersect(ar)) {
+			paint(part, PagePinned)
+		}
 	}
 	for seg := range mm.guards.In(ar) {
 		paint(seg.Range, PageGuard)

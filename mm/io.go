@@ -14,6 +14,8 @@ type IOOpts struct {
 	// IgnorePermissions uses what mprotect could give instead of what it gave: for
 	// the debugger, /proc/PID/mem and the loader. Traps do not mind it either.
 	IgnorePermissions bool
+
+	pin bool // see Pin
 }
 
 // The copies below return the bytes done; fewer than asked comes with an error,

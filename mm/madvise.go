@@ -260,7 +260,7 @@ func (mm *MemoryManager) dropLazy(c *change) bool {
 		}
 	}
 	for _, ar := range lazy {
-		mm.cutPMAs(c, ar, everything)
+		mm.dropUnpinned(c, ar)
 		mm.remark(ar, 0, markLazy)
 	}
 	if len(lazy) > 0 {

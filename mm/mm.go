@@ -87,6 +87,9 @@ type MemoryManager struct {
 	faults   Stats // only its counters
 	auto     sequence
 	scratch  scratch
+	pins     []*Pin // that have not ended, oldest first
+	lastPin  int64  // the number of the newest
+	pinned   uint64 // bytes, each as often as it is pinned: Linux's pinned_vm
 	// captured holds what a child under construction may not miss: Mappables
 	// know it already, but its pmas are still being copied. nil outside Fork.
 	captured *[]invalidation
@@ -180,6 +183,7 @@ func (mm *MemoryManager) dropPages(c *change) {
 			c.release(p.Value.file, p.Value.fileRange(p.Range, p.Range))
 		}
 	}
+	mm.unpinAll()
 	mm.pmas.Clear()
 	mm.traps.Clear()
 	mm.guards.Clear()

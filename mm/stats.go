@@ -5,7 +5,7 @@ import "mmsh.dev/mmsh/memmap"
 // Stats are a memory manager's sums and counters, in bytes and events.
 type Stats struct {
 	Virtual, MaxVirtual        uint64
-	Data, Locked               uint64
+	Data, Locked, Pinned       uint64
 	RSS, MaxRSS                uint64
 	RSSAnon, RSSFile, RSSShmem uint64
 	VMAs, PMAs                 int
@@ -26,6 +26,7 @@ func (mm *MemoryManager) Stats() Stats {
 	s.MaxVirtual = max(mm.maxAS, s.Virtual) // a fork's child begins with all it has
 	s.RSS, s.MaxRSS = mm.residentLocked(), mm.maxRSS
 	s.RSSAnon, s.RSSFile, s.RSSShmem = mm.rss[rssAnon], mm.rss[rssFile], mm.rss[rssShmem]
+	s.Pinned = mm.pinned
 	s.VMAs, s.PMAs = mm.vmas.Len(), mm.pmas.Len()
 	s.LargestGap = mm.gaps.Largest()
 	for p := range mm.pmas.All() {

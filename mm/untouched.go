@@ -39,7 +39,7 @@ func (mm *MemoryManager) forgetUntouched(c *change, ar memmap.AddrRange) error {
 		}
 	}
 	for _, run := range empty {
-		mm.cutPMAs(c, run, everything)
+		mm.dropUnpinned(c, run)
 	}
 	return c.flush()
 }

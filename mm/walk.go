@@ -16,6 +16,7 @@ type Walk struct {
 	PMA        *PMAInfo
 	MemOffset  memmap.FileOffset     // addr's offset in PMA.File
 	Refs       uint32                // of that page, if in the MemoryFile
+	Pins       []int64               // the process's pins that hold that page
 	Host       *platform.HostMapping // what the host says is mapped there
 	HostErr    error                 // why the host could not be asked
 }
@@ -45,6 +46,7 @@ func (mm *MemoryManager) Walk(addr memmap.Addr) Walk {
 	pi := mm.pmaInfo(vseg, p, p.Intersect(vseg.Range))
 	w.PMA = &pi
 	w.MemOffset = pi.Offset + memmap.FileOffset(addr-pi.AR.Start)
+	w.Pins = mm.pinsOf(pi.File, w.MemOffset)
 	if pi.InMemory {
 		page := memmap.FileRange{Start: w.MemOffset &^ (memmap.PageSize - 1)}
 		page.End = page.Start + memmap.PageSize

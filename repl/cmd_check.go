@@ -3,7 +3,9 @@ package repl
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/repl/view"
 	"mmsh.dev/mmsh/sentry/debugger"
 )
@@ -26,10 +28,14 @@ func runCheck(c *call) (view.Value, error) {
 		return nil, debugger.ErrNoProcess
 	}
 	v := view.Check{Processes: []int32{}, Problems: []string{}}
+	var all []*mm.MemoryManager
 	for _, p := range k.Processes() {
 		m := p.MM()
 		if m == nil {
 			continue
+		}
+		if !slices.Contains(all, m) {
+			all = append(all, m)
 		}
 		st := m.Stats()
 		v.Processes = append(v.Processes, p.PID())
@@ -37,6 +43,9 @@ func runCheck(c *call) (view.Value, error) {
 		for _, problem := range m.Check(true) {
 			v.Problems = append(v.Problems, fmt.Sprintf("process %d: %v", p.PID(), problem))
 		}
+	}
+	for _, problem := range mm.CheckReferences(c.s.config.Memory, all) {
+		v.Problems = append(v.Problems, problem.Error())
 	}
 	if n := len(v.Problems); n > 0 {
 		return v, &Failure{Kind: view.KindInternal, Reason: fmt.Sprintf("%d invariants are broken: %s", n, v.Problems[0])}

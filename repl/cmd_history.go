@@ -82,6 +82,10 @@ func (s *Session) addDetails(p *sentry.Process, e *mm.Event, v *view.Event) {
 		}
 	case mm.EventMap, mm.EventProtect:
 		v.Access = e.Access.String()
+	case mm.EventPin: // whose end has none
+		if e.Access.Any() {
+			v.Access = accessLetters(e.Access)
+		}
 	case mm.EventSignal:
 		v.Name = signalName(unix.Signal(e.Number))
 		v.Code = debugger.SignalCode(unix.Signal(e.Number), e.Code)

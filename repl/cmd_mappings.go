@@ -402,7 +402,7 @@ func (s *Session) walk(at place) (view.Walk, error) {
 		return view.Walk{}, err
 	}
 	w := m.Walk(at.addr)
-	v := view.Walk{PID: at.pid, Addr: view.Addr(w.Addr), Refs: w.Refs}
+	v := view.Walk{PID: at.pid, Addr: view.Addr(w.Addr), Refs: w.Refs, Pins: w.Pins}
 	show := func(vma *mm.VMAInfo) *view.VMA {
 		if vma == nil {
 			return nil

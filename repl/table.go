@@ -47,7 +47,7 @@ func newTable() *table {
 	t := &table{byName: map[string]*Command{}}
 	for _, group := range [][]*Command{
 		runCommands(), processCommands(), mappingViews(), usageViews(), memoryViews(), mappingChanges(), lockCommands(),
-		memoryChanges(), faultCommands(), pageCommands(), fileCommands(), historyCommands(), checkCommands(), scriptCommands(), shellCommands(),
+		memoryChanges(), faultCommands(), pageCommands(), pinCommands(), fileCommands(), historyCommands(), checkCommands(), scriptCommands(), shellCommands(),
 	} {
 		for _, c := range group {
 			t.add(c)

@@ -20,7 +20,7 @@ func (f *File) tryEvictUnmapped() uint64 {
 	if f.w != nil {
 		return f.dropWritten(everything, nil)
 	}
-	return f.free(f.pages.Cut(everything, nil))
+	return f.free(f.cutUnpinned(everything))
 }
 
 // evictMapped drops up to want bytes, rounded up to pages, from f's start on.
@@ -28,7 +28,7 @@ func (f *File) tryEvictUnmapped() uint64 {
 // The pages leave the cache first, so that no new translation finds them; then
 // the memory managers drop theirs, which waits for those that are just taking
 // references; then ours are dropped. Private copies are no pages of the file and
-// stay.
+// stay; so do pages that are pinned.
 func (f *File) evictMapped(want uint64) uint64 {
 	f.mapsMu.Lock()
 	defer f.mapsMu.Unlock()
@@ -40,11 +40,13 @@ func (f *File) evictMapped(want uint64) uint64 {
 
 // evictClean drops the pages of mr of a file that is only read. mapsMu is held.
 func (f *File) evictClean(mr memmap.MappableRange) uint64 {
-	segs := f.cut(mr)
+	f.dataMu.Lock()
+	segs := f.cutUnpinned(mr)
+	f.dataMu.Unlock()
 	for _, seg := range segs {
 		f.maps.Invalidate(seg.Range, false)
 	}
-	return f.free(segs)
+	return f.free(f.putBackPinned(segs))
 }
 
 // EvictRange gives back the cached pages of mr, those that are dirty once they are

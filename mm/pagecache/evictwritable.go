@@ -59,7 +59,7 @@ func (f *File) evictRange(mr memmap.MappableRange) uint64 {
 }
 
 // dropWritten writes the dirty pages of mr back and drops those that are clean
-// then and not in taken, which may be nil. Nothing else of mr may be mapped.
+// then, not pinned and not in taken, which may be nil. Nothing else of mr may be mapped.
 // dataMu is held for writing.
 func (f *File) dropWritten(mr memmap.MappableRange, taken *pageSet) uint64 {
 	for _, seg := range f.dirty.in(mr) {
@@ -70,6 +70,7 @@ func (f *File) dropWritten(mr memmap.MappableRange, taken *pageSet) uint64 {
 	for _, seg := range f.dirty.in(mr) {
 		stay.add(seg.Range)
 	}
+	f.addPinned(mr, &stay)
 	if taken != nil {
 		for seg := range taken.All() {
 			stay.add(seg.Range)

@@ -119,6 +119,43 @@ func TestEvictionUnderAMapping(t *testing.T) {
 	}
 }
 
+// Pages that somebody has pinned are not evicted, mapped or not, until they are unpinned.
+func TestPinnedPagesAreNotEvicted(t *testing.T) {
+	m := newMapped(t)
+	h := pagecache.NewHandle(m.cache.Open(pagecache.Key{Ino: 1}, ram(m.bytes)), "/file")
+	defer h.Release()
+	o := memmap.MMapOpts{Length: 16 * page, Perms: memmap.Read}
+	if err := h.ConfigureMMap(&o); err != nil {
+		t.Fatal(err)
+	}
+	at, err := m.MMap(m.by, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin, err := m.Pin(m.by, memmap.AddrRange{Start: at + 2*page, End: at + 4*page}, memmap.Read, mm.IOOpts{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := func(when string, want uint64) {
+		m.cache.Evict(1 << 30)
+		if n := h.File().Cached(); n != want {
+			t.Errorf("%s: %d bytes are left in the cache", when, n)
+		}
+	}
+	m.read(t, 0, 16*page)
+	left("mapped", 2*page)
+	for _, unmap := range []memmap.AddrRange{{Start: at, End: at + 16*page}, {Start: m.at, End: m.at + 20*page}} {
+		if err := m.MUnmap(m.by, unmap.Start, unmap.Length()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left("not mapped", 2*page)
+	if _, err := m.Unpin(m.by, pin.ID); err != nil {
+		t.Fatal(err)
+	}
+	left("not pinned", 0)
+}
+
 // Pages go while others are being brought in; nobody sees a page that went.
 func TestEvictionWhileTouching(t *testing.T) {
 	m := newMapped(t)

@@ -37,6 +37,9 @@ func (f *MemoryFile) CheckInvariants() error {
 	if total := f.totalLocked(); freeBytes+total != uint64(f.size()) {
 		return fmt.Errorf("memory file: %d bytes free and %d allocated of %d", freeBytes, total, f.size())
 	}
+	if err := f.checkPinsLocked(); err != nil {
+		return err
+	}
 	return f.checkKindsLocked()
 }
 

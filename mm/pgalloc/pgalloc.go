@@ -6,7 +6,7 @@
 //
 // pgalloc.go is the file as a whole; allocate.go how pages are chosen, filled and
 // made zero again; refs.go how they are counted; mapping.go how the sandbox
-// itself sees them; zero.go the zero page, which is no part of the file.
+// itself sees them; pin.go which must stay where they are; zero.go the zero page, which is no part of the file.
 package pgalloc
 
 import (
@@ -57,6 +57,8 @@ type MemoryFile struct {
 	// neither used again nor given back to the host. staleBytes is their sum.
 	stale      segment.GapIndex[memmap.FileOffset]
 	staleBytes uint64
+
+	pins segment.Set[memmap.FileOffset, pins] // of those that have any; see Pin
 
 	allocated [System + 1]uint64 // bytes
 	limit     uint64             // 0: none

@@ -228,7 +228,7 @@ type Pages struct {
 
 var legend = map[rune]string{
 	'W': "private, written", 'c': "waits for COW", 'z': "the zero page", 'f': "file page", 'd': "dirty file page",
-	's': "shared memory", '.': "never faulted", 'g': "guard", '!': "writable and executable", 'L': "locked", '-': "not mapped",
+	's': "shared memory", '.': "never faulted", 'g': "guard", '!': "writable and executable", 'L': "locked", 'P': "pinned", '-': "not mapped",
 }
 
 // Text prints rows of 64 pages and the legend of the letters that occur.
@@ -243,7 +243,7 @@ func (v Pages) Text(p *Printer) {
 		p.Line("%s  %s", (v.Start + Addr(i)*memmap.PageSize).Bare(), row)
 	}
 	var notes []string
-	for _, r := range "Wczfds.g!L-" {
+	for _, r := range "Wczfds.gP!L-" {
 		if strings.ContainsRune(v.Letters, r) {
 			notes = append(notes, fmt.Sprintf("%c %s", r, legend[r]))
 		}

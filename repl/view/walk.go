@@ -1,6 +1,10 @@
 package view
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Walk is the chain from an address to the host; a step that is nil is not there.
 type Walk struct {
@@ -14,6 +18,7 @@ type Walk struct {
 	PMA        *PMA       `json:"pma,omitempty"`
 	MemOffset  *Addr      `json:"memory_offset,omitempty"` // in the memory file or the host's file
 	Refs       uint32     `json:"refs,omitempty"`
+	Pins       []int64    `json:"pins,omitempty"` // by number, those of this process that hold the page
 	Host       *HostEntry `json:"host,omitempty"`
 	HostError  string     `json:"host_error,omitempty"`
 }
@@ -90,10 +95,22 @@ func (v Walk) textMemory(step func(name, format string, args ...any)) {
 	case v.PMA.Zero:
 		step("memory", "the zero page")
 	case v.MemOffset != nil && v.PMA.Backing == "memfile":
-		step("memory", "memfile offset %v, %s", *v.MemOffset, plural(v.Refs, "reference"))
+		step("memory", "memfile offset %v, %s%s", *v.MemOffset, plural(v.Refs, "reference"), pinned(v.Pins))
 	case v.MemOffset != nil:
-		step("memory", "%s offset %v", v.PMA.Backing, *v.MemOffset)
+		step("memory", "%s offset %v%s", v.PMA.Backing, *v.MemOffset, pinned(v.Pins))
 	}
+}
+
+// pinned names the pins that hold a page.
+func pinned(pins []int64) string {
+	if len(pins) == 0 {
+		return ""
+	}
+	names := make([]string, len(pins))
+	for i, id := range pins {
+		names[i] = strconv.FormatInt(id, 10)
+	}
+	return ", " + pick(len(pins) == 1, "pin ", "pins ") + strings.Join(names, " ")
 }
 
 func describe(v *VMA) string {

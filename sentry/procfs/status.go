@@ -53,7 +53,7 @@ func (p *process) writeSizes(b *bytes.Buffer) {
 		name  string
 		bytes uint64
 	}{
-		{"VmPeak", s.MaxVirtual}, {"VmSize", s.Virtual}, {"VmLck", s.Locked}, {"VmPin", 0},
+		{"VmPeak", s.MaxVirtual}, {"VmSize", s.Virtual}, {"VmLck", s.Locked}, {"VmPin", s.Pinned},
 		{"VmHWM", s.MaxRSS}, {"VmRSS", s.RSS},
 		{"RssAnon", s.RSSAnon}, {"RssFile", s.RSSFile}, {"RssShmem", s.RSSShmem},
 		{"VmData", s.data}, {"VmStk", s.stack}, {"VmExe", s.code}, {"VmLib", s.allCode - s.code},
