@@ -35,6 +35,7 @@ import (
 	"mmsh.dev/mmsh/sentry/ipc"
 	"mmsh.dev/mmsh/sentry/vfs"
 	"mmsh.dev/mmsh/sentry/vfs/memfs"
+	"mmsh.dev/mmsh/sentry/vfs/pipe"
 )
 
 // Args are the six arguments of a system call.
@@ -105,6 +106,7 @@ type Kernel struct {
 	rand    random
 	futexes futexTable
 	ipc     *ipc.Table
+	pipes   pipe.Pool
 	shmem   *memfs.FS // where memory without a name lies: memfds; nil if there is no Memory
 
 	reporting sync.Mutex // one Observer call at a time; see report.go
@@ -136,6 +138,9 @@ func New(c Config) (*Kernel, error) {
 	}
 	if c.Cache != nil {
 		c.Cache.OnFailure(k.noteIOError)
+	}
+	if c.Tree != nil {
+		c.Tree.SetNamedPipes(&k.pipes)
 	}
 	k.sched.init(k)
 	k.clock = newClock(k)
@@ -208,6 +213,9 @@ func (k *Kernel) Shmem() *memfs.FS { return k.shmem }
 
 // Config returns what the kernel was made of.
 func (k *Kernel) Config() *Config { return &k.cfg }
+
+// Pipes returns the world's pipes.
+func (k *Kernel) Pipes() *pipe.Pool { return &k.pipes }
 
 // Random fills p with bytes for getrandom(2) and AT_RANDOM: in sched det the same
 // ones for the same seed and order of calls, else the host's.

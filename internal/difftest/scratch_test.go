@@ -25,7 +25,7 @@ func inScratch(t *testing.T, name string) {
 
 // TestDifferentialFiles: the calls on files that need some to be made.
 func TestDifferentialFiles(t *testing.T) {
-	for _, name := range []string{"locks", "xattr"} {
+	for _, name := range []string{"locks", "xattr", "splice"} {
 		t.Run(name, func(t *testing.T) { inScratch(t, name) })
 	}
 }
@@ -46,4 +46,12 @@ func scratch(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// TestSendfileShares: two sendfiles of one open file send no byte twice.
+func TestSendfileShares(t *testing.T) {
+	r := Run(t, Build(t, "sendshare", "-static"), Options{Sched: sentry.SchedFree})
+	if r.Stdout != "each page once\n" {
+		t.Errorf("the guest says:\n%v", r)
+	}
 }

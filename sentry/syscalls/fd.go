@@ -137,11 +137,11 @@ func fcntl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	case unix.F_GETLK, unix.F_SETLK, unix.F_SETLKW, unix.F_OFD_GETLK, unix.F_OFD_SETLK, unix.F_OFD_SETLKW:
 		return 0, recordLock(t, fd, d, command, addr(arg))
 	}
-	return fcntlFile(d, command, arg)
+	return fcntlFile(t, d, command, arg)
 }
 
 // fcntlFile are the commands that an O_PATH descriptor has not.
-func fcntlFile(d *vfs.Description, command int32, arg uint64) (uintptr, error) {
+func fcntlFile(t *sentry.Task, d *vfs.Description, command int32, arg uint64) (uintptr, error) {
 	switch command {
 	case unix.F_SETFL:
 		d.SetFlags(int(arg))
@@ -150,17 +150,31 @@ func fcntlFile(d *vfs.Description, command int32, arg uint64) (uintptr, error) {
 		return 0, nil // nobody is told of readiness
 	case unix.F_ADD_SEALS, unix.F_GET_SEALS:
 		return fcntlSeals(d, command, uint32(arg))
-	case unix.F_GETPIPE_SZ:
-		st, err := d.Stat()
-		if err != nil {
-			return 0, err
-		}
-		if st.Mode&unix.S_IFMT != unix.S_IFIFO {
-			return 0, unix.EBADF
-		}
-		return 16 * memmap.PageSize, nil
+	case unix.F_GETPIPE_SZ, unix.F_SETPIPE_SZ:
+		return pipeSize(t, d, command, uint32(arg))
 	}
 	return noLease(d, command, arg)
+}
+
+// pipeSize is F_SETPIPE_SZ and F_GETPIPE_SZ. A pipe of the host's is not ours to change.
+func pipeSize(t *sentry.Task, d *vfs.Description, command int32, size uint32) (uintptr, error) {
+	e := pipe.Of(d.File())
+	switch {
+	case e == nil && isPipe(d):
+		return pipe.Capacity, nil
+	case e == nil:
+		return 0, memmap.Refuse("fcntl", unix.EBADF, "%s is no pipe", d.Path())
+	case command == unix.F_GETPIPE_SZ:
+		return uintptr(e.Size()), nil
+	}
+	n, err := e.Resize(size, t.Process().Credentials().Effective.Has(sentry.CapSysResource))
+	return uintptr(n), err
+}
+
+// isPipe reports whether d says that it is a pipe.
+func isPipe(d *vfs.Description) bool {
+	st, err := d.Stat()
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
 // noLease answers for leases and directory notes, which the sandbox grants to
@@ -205,11 +219,13 @@ func pipe1(t *sentry.Task, a sentry.Args) (uintptr, error) {
 // pipe2(fds, flags).
 func pipe2(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	flags := int(i32(a[1]))
-	// O_DIRECT would be packets, which the sandbox's pipes have not.
-	if flags&^(unix.O_CLOEXEC|unix.O_NONBLOCK) != 0 {
-		return 0, invalid("pipe2", "flags %#x are not supported", flags)
+	if flags&^(unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_DIRECT) != 0 {
+		return 0, invalid("pipe2", "flags %#x are not known", flags)
 	}
-	r, w, path := pipe.New(t.Process().Context().Tree().NewInode())
+	r, w, path, err := t.Kernel().Pipes().New(t.Process().Context().Tree().NewInode())
+	if err != nil {
+		return 0, err
+	}
 	cloexec, mode := flags&unix.O_CLOEXEC != 0, flags&unix.O_NONBLOCK
 	read, err := addFD(t, vfs.NewDescription(r, unix.O_RDONLY|mode, path), cloexec, 0)
 	if err != nil {
@@ -217,7 +233,7 @@ func pipe2(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, err
 	}
 	table := t.Process().FDs()
-	write, err := addFD(t, vfs.NewDescription(w, unix.O_WRONLY|mode, path), cloexec, 0)
+	write, err := addFD(t, vfs.NewDescription(w, unix.O_WRONLY|mode|flags&unix.O_DIRECT, path), cloexec, 0)
 	if err != nil {
 		_ = table.Close(int32(read))
 		return 0, err
@@ -246,6 +262,25 @@ func fadvise64(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	}
 	if advice := i32(a[3]); int64(a[2]) < 0 || advice < 0 || advice > unix.FADV_NOREUSE {
 		return 0, invalid("fadvise64", "length %d, advice %d", int64(a[2]), advice)
+	}
+	return 0, nil
+}
+
+// readahead(fd, offset, length): as POSIX_FADV_WILLNEED, EINVAL for what has no pages.
+func readahead(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	d, err := getFile(t, i32(a[0]))
+	if err != nil {
+		return 0, err
+	}
+	defer d.DecRef()
+	st, err := d.Stat()
+	switch {
+	case err != nil:
+		return 0, err
+	case !readable(d):
+		return 0, unix.EBADF
+	case st.Mode&unix.S_IFMT != unix.S_IFREG || int64(a[2]) < 0:
+		return 0, invalid("readahead", "%d bytes of %s", int64(a[2]), d.Path())
 	}
 	return 0, nil
 }

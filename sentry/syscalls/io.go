@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/vfs"
 )
@@ -35,117 +34,12 @@ func getFile(t *sentry.Task, fd int32) (*vfs.Description, error) {
 func readable(d *vfs.Description) bool { return d.Flags()&unix.O_ACCMODE != unix.O_WRONLY }
 func writable(d *vfs.Description) bool { return d.Flags()&unix.O_ACCMODE != unix.O_RDONLY }
 
-// vector is the guest memory of a transfer, in order.
-type vector []memmap.AddrRange
-
-// total is the number of bytes.
-func (v vector) total() (n uint64) {
-	for _, ar := range v {
-		n += uint64(ar.Length())
-	}
-	return n
-}
-
-// dropFirst returns v without its first n bytes.
-func (v vector) dropFirst(n uint64) vector {
-	for len(v) > 0 && n >= uint64(v[0].Length()) {
-		n -= uint64(v[0].Length())
-		v = v[1:]
-	}
-	if n == 0 || len(v) == 0 {
-		return v
-	}
-	rest := append(vector(nil), v...)
-	rest[0].Start += memmap.Addr(n)
-	return rest
-}
-
-// first returns the first n bytes of v.
-func (v vector) first(n uint64) vector {
-	for i, ar := range v {
-		if n <= ar.Length() {
-			head := append(vector(nil), v[:i+1]...)
-			head[i].End = ar.Start + memmap.Addr(n)
-			return head
-		}
-		n -= ar.Length()
-	}
-	return v
-}
-
-// scatter writes p over v, as by asks, and returns how many bytes memory took.
-func (v vector) scatter(t *sentry.Task, by *mm.Actor, p []byte) (done int, err error) {
-	for _, ar := range v {
-		n := min(len(p)-done, int(ar.Length()))
-		if n == 0 {
-			continue
-		}
-		k, err := t.MM().CopyOut(by, ar.Start, p[done:done+n], mm.IOOpts{})
-		done += k
-		if err != nil || done == len(p) {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
-// gather reads v into p and returns how many bytes memory gave.
-func (v vector) gather(t *sentry.Task, op string, p []byte) (done int, err error) {
-	for _, ar := range v {
-		n := min(len(p)-done, int(ar.Length()))
-		if n == 0 {
-			continue
-		}
-		k, err := guestRead(t, op, ar.Start, p[done:done+n])
-		done += k
-		if err != nil || done == len(p) {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
-// oneRange is the vector of read and write: EFAULT for what is no user memory.
-func oneRange(op string, at memmap.Addr, n uint64) (vector, error) {
-	if !accessOK(at, n) {
-		return nil, fault(op, at, n)
-	}
-	return vector{{Start: at, End: at + memmap.Addr(min(n, maxRW))}}, nil
-}
-
-// importVector reads count struct iovecs: EINVAL for more than 1024 of them and
-// for negative lengths, EFAULT. The sum is cut at what a call may move.
-func importVector(t *sentry.Task, op string, at memmap.Addr, count uint64) (vector, error) {
-	if count > maxIOV {
-		return nil, invalid(op, "%d ranges are more than %d", count, maxIOV)
-	}
-	v := make(vector, 0, count)
-	left := uint64(maxRW)
-	for i := uint64(0); i < count; i++ {
-		iov, err := copyIn[[2]uint64](t, at+memmap.Addr(i*16))
-		if err != nil {
-			return nil, err
-		}
-		base, n := addr(iov[0]), iov[1]
-		if int64(n) < 0 {
-			return nil, invalid(op, "range %d has a negative length", i)
-		}
-		if !accessOK(base, n) {
-			return nil, fault(op, base, n)
-		}
-		n = min(n, left)
-		left -= n
-		v = append(v, memmap.AddrRange{Start: base, End: base + memmap.Addr(n)})
-	}
-	return v, nil
-}
-
 // reader reads into p and lets commit say how much of it the guest took.
 type reader func(p []byte, commit func(n int) (int, error)) (int, error)
 
 // fill reads into v, a chunk at a time, until it is full or next gives less than
 // it was asked for. What was read before an error counts.
-func fill(t *sentry.Task, op string, d *vfs.Description, v vector, next reader) (uintptr, error) {
+func fill(t *sentry.Task, op string, d *vfs.Description, v vector, m rwMode, next reader) (uintptr, error) {
 	left := v.total()
 	buf := make([]byte, min(left, maxChunk))
 	done := uint64(0)
@@ -158,7 +52,7 @@ func fill(t *sentry.Task, op string, d *vfs.Description, v vector, next reader) 
 		if d.File().Seekable() {
 			t.MM().Prefault(t.WaitingActor(op), v.first(uint64(len(p))), memmap.Write)
 		}
-		n, err := untilReady(t, d, unix.POLLIN, done == 0, func() (int, error) {
+		n, err := untilReady(t, d, unix.POLLIN, done == 0 && !m.noWait, func() (int, error) {
 			return next(p, func(n int) (int, error) { return v.scatter(t, asks(op), p[:n]) })
 		})
 		done, left = done+uint64(n), left-uint64(n)
@@ -174,7 +68,7 @@ func fill(t *sentry.Task, op string, d *vfs.Description, v vector, next reader) 
 
 // drain gives the bytes of v to next, a chunk at a time, until it takes less than
 // it was given. What was written before an error counts.
-func drain(t *sentry.Task, op string, d *vfs.Description, v vector, next func(p []byte) (int, error)) (uintptr, error) {
+func drain(t *sentry.Task, op string, d *vfs.Description, v vector, m rwMode, next func(p []byte) (int, error)) (uintptr, error) {
 	left := v.total()
 	buf := make([]byte, min(left, maxChunk))
 	done := uint64(0)
@@ -184,7 +78,7 @@ func drain(t *sentry.Task, op string, d *vfs.Description, v vector, next func(p 
 		if got == 0 && memErr != nil {
 			return orError(done, memErr)
 		}
-		n, err := writeAll(t, d, p[:got], next)
+		n, err := writeAll(t, d, p[:got], m, next)
 		done, left = done+uint64(n), left-uint64(n)
 		if err != nil {
 			return orError(done, err)
@@ -204,23 +98,30 @@ func orError(done uint64, err error) (uintptr, error) {
 	return 0, err
 }
 
-// writeAll writes p, waiting for room unless d is O_NONBLOCK. A write to a pipe
-// without readers also raises SIGPIPE.
-func writeAll(t *sentry.Task, d *vfs.Description, p []byte, next func(p []byte) (int, error)) (int, error) {
+// writeAll writes p, waiting for room unless d is O_NONBLOCK or m forbids it. A write
+// to a pipe without readers also raises SIGPIPE.
+func writeAll(t *sentry.Task, d *vfs.Description, p []byte, m rwMode, next func(p []byte) (int, error)) (int, error) {
 	done := 0
 	for {
-		n, err := untilReady(t, d, unix.POLLOUT, true, func() (int, error) { return next(p[done:]) })
+		n, err := untilReady(t, d, unix.POLLOUT, !m.noWait, func() (int, error) { return next(p[done:]) })
 		done += n
-		if errors.Is(err, unix.EPIPE) {
-			t.SignalThread(sentry.SigInfo{Signal: int32(unix.SIGPIPE), PID: t.Process().PID(), UID: t.Process().Credentials().UID})
+		if !m.noSignal {
+			signalBroken(t, err)
 		}
-		mayGoOn := errors.Is(err, vfs.ErrWouldBlock) && n > 0 && d.Flags()&unix.O_NONBLOCK == 0
+		mayGoOn := errors.Is(err, vfs.ErrWouldBlock) && n > 0 && !m.noWait && d.Flags()&unix.O_NONBLOCK == 0
 		if !mayGoOn {
 			if done > 0 {
 				err = nil
 			}
 			return done, err
 		}
+	}
+}
+
+// signalBroken raises SIGPIPE if err says that nobody reads a pipe.
+func signalBroken(t *sentry.Task, err error) {
+	if errors.Is(err, unix.EPIPE) {
+		t.SignalThread(sentry.SigInfo{Signal: int32(unix.SIGPIPE), PID: t.Process().PID(), UID: t.Process().Credentials().UID})
 	}
 }
 
@@ -232,17 +133,23 @@ func untilReady(t *sentry.Task, d *vfs.Description, events int16, wait bool, try
 		if n > 0 || !errors.Is(err, vfs.ErrWouldBlock) || !wait || d.Flags()&unix.O_NONBLOCK != 0 {
 			return n, err
 		}
-		w, ok := d.File().(vfs.Waiter)
-		if !ok {
+		if ok, blocked := waitFor(t, d, events); !ok {
 			return n, err
-		}
-		ready, giveUp := w.Wait(events | unix.POLLERR | unix.POLLHUP)
-		err = block(t, ready, forever, isExternal(d))
-		giveUp()
-		if err != nil {
-			return 0, err
+		} else if blocked != nil {
+			return 0, blocked
 		}
 	}
+}
+
+// waitFor blocks until events may hold at d: false if d cannot be waited for.
+func waitFor(t *sentry.Task, d *vfs.Description, events int16) (ok bool, err error) {
+	w, ok := d.File().(vfs.Waiter)
+	if !ok {
+		return false, nil
+	}
+	ready, giveUp := w.Wait(events | unix.POLLERR | unix.POLLHUP)
+	defer giveUp()
+	return true, block(t, ready, forever, isExternal(d))
 }
 
 // isExternal reports whether the world outside decides when d is ready.
@@ -277,11 +184,24 @@ func transfer(t *sentry.Task, fd int32, off int64, allowed func(*vfs.Description
 // readAt and writeAt are the transfers of the calls that follow; a negative off is
 // the shared offset.
 func readAt(t *sentry.Task, op string, fd int32, off int64, ranges func() (vector, error)) (uintptr, error) {
+	return readAs(t, op, fd, off, 0, ranges)
+}
+
+func writeAt(t *sentry.Task, op string, fd int32, off int64, ranges func() (vector, error)) (uintptr, error) {
+	return writeAs(t, op, fd, off, 0, ranges)
+}
+
+// readAs is readAt with the flags of preadv2.
+func readAs(t *sentry.Task, op string, fd int32, off int64, flags uint32, ranges func() (vector, error)) (uintptr, error) {
 	d, v, err := transfer(t, fd, off, readable, ranges)
 	if err != nil {
 		return 0, err
 	}
 	defer d.DecRef()
+	m, err := modeOf(op, d, v, flags, false)
+	if err != nil {
+		return 0, err
+	}
 	next := d.Read
 	if off >= 0 {
 		next = func(p []byte, commit func(int) (int, error)) (int, error) {
@@ -293,28 +213,36 @@ func readAt(t *sentry.Task, op string, fd int32, off int64, ranges func() (vecto
 			return n, err
 		}
 	}
-	return fill(t, op, d, v, next)
+	return fill(t, op, d, v, m, next)
 }
 
-func writeAt(t *sentry.Task, op string, fd int32, off int64, ranges func() (vector, error)) (uintptr, error) {
+// writeAs is writeAt with the flags of pwritev2.
+func writeAs(t *sentry.Task, op string, fd int32, off int64, flags uint32, ranges func() (vector, error)) (uintptr, error) {
 	d, v, err := transfer(t, fd, off, writable, ranges)
 	if err != nil {
 		return 0, err
 	}
 	defer d.DecRef()
-	if s, ok := d.File().(vfs.Sink); ok {
-		n, err := s.Swallow(int(v.total()))
-		return uintptr(n), err
+	m, err := modeOf(op, d, v, flags, true)
+	if err != nil {
+		return 0, err
 	}
-	next := d.Write
+	next := func(p []byte) (int, error) { return d.WriteAs(p, m.appends) }
 	if off >= 0 {
 		next = func(p []byte) (int, error) {
-			n, err := d.PWrite(p, off)
+			n, err := d.PWriteAs(p, off, m.appends)
 			off += int64(n)
 			return n, err
 		}
 	}
-	return drain(t, op, d, v, next)
+	n, err := drain(t, op, d, v, m, next)
+	if err == nil && n > 0 {
+		err = m.settle(d)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // atOffset is EINVAL for a negative file offset.

@@ -1,12 +1,11 @@
 package syscalls
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/vfs"
+	"mmsh.dev/mmsh/sentry/vfs/pipe"
 )
 
 // sendfile(out, in, offset, count): from a file with offsets to any other. With an
@@ -33,7 +32,7 @@ func sendfile(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if err := checkSend(in, out, a[2] != 0, off, int64(a[3])); err != nil {
 		return 0, err
 	}
-	n, err := send(t, in, out, off, min(a[3], maxRW))
+	n, err := send(t, end{in, nil}, end{out, pipe.Of(out.File())}, off, min(a[3], maxRW))
 	if a[2] != 0 && n > 0 {
 		if err := copyOut(t, addr(a[2]), off+int64(n)); err != nil {
 			return 0, err
@@ -60,33 +59,53 @@ func checkSend(in, out *vfs.Description, given bool, off, count int64) error {
 }
 
 // send moves up to count bytes from off, or from the descriptor's own offset, a
-// chunk at a time, and returns how many were written.
-func send(t *sentry.Task, in, out *vfs.Description, off int64, count uint64) (uint64, error) {
-	own := off < 0
-	if own {
-		at, err := in.Seek(0, unix.SEEK_CUR)
-		if err != nil {
-			return 0, err
-		}
-		off = at
+// chunk at a time, and returns how many were written. A pipe takes what it has room
+// for.
+func send(t *sentry.Task, in, out end, off int64, count uint64) (uint64, error) {
+	var given *int64
+	if off >= 0 {
+		at := off
+		given = &at
+	}
+	if out.pipe != nil {
+		n, err := fileToPipe(t, in, out, given, count, out.impatient(0))
+		return uint64(n), err
 	}
 	buf := make([]byte, min(count, maxChunk))
 	done := uint64(0)
-	var err error
-	for done < count && err == nil {
-		p := buf[:min(count-done, maxChunk)]
-		var n int
-		if n, err = in.PRead(p, off+int64(done)); n == 0 {
-			break
-		}
-		if n, err = writeAll(t, out, p[:n], out.Write); n < len(p) {
-			count = done + uint64(n) // the file or the room has ended
-		}
+	for done < count {
+		n, asked, err := sendChunk(t, in, out, given, buf[:min(count-done, maxChunk)])
 		done += uint64(n)
+		if err != nil || n < asked {
+			return done, err
+		}
 	}
-	if own {
-		_, seekErr := in.Seek(off+int64(done), unix.SEEK_SET)
-		err = errors.Join(err, seekErr)
+	return done, nil
+}
+
+// sendChunk moves up to len(p) bytes. The part of the file that it moves is its own:
+// nobody else who reads at the shared offset sends it too.
+func sendChunk(t *sentry.Task, in, out end, off *int64, p []byte) (done, asked int, err error) {
+	var at int64
+	var n int
+	if off != nil {
+		at = *off
+		n, err = in.PRead(p, at)
+	} else {
+		at, n, err = in.Claim(p)
 	}
-	return done, err
+	if n == 0 {
+		return 0, len(p), err
+	}
+	write := out.Write
+	if in.Description == out.Description && off == nil { // the offset has moved already
+		write = func(b []byte) (int, error) { return out.PWrite(b, at) }
+	}
+	done, err = writeAll(t, out.Description, p[:n], rwMode{}, write)
+	if off != nil {
+		*off += int64(done)
+	} else if done < n {
+		in.Unclaim(at+int64(done), at+int64(n))
+	}
+	return done, len(p), err
 }

@@ -5,7 +5,7 @@
 //	signatures.go  what all the numbers are called, and their arguments
 //	args.go        hostile numbers into typed ones; values in and out of the guest
 //	memory.go mmap.go madvise.go mlock.go numa.go pkey.go memfd.go shm.go       mappings
-//	io.go fd.go open.go stat.go dir.go change.go sync.go ioctl.go poll.go       files
+//	io.go rwflags.go splice.go copyrange.go fd.go open.go stat.go dir.go change.go sync.go ioctl.go poll.go       files
 //	process.go wait.go prctl.go identity.go caps.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
 //	format.go constants.go       calls as people read and write them
@@ -95,7 +95,15 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_PWRITE64: pwrite64,
 	unix.SYS_PREADV:   preadv,
 	unix.SYS_PWRITEV:  pwritev,
+	unix.SYS_PREADV2:  preadv2,
+	unix.SYS_PWRITEV2: pwritev2,
 	unix.SYS_SENDFILE: sendfile,
+	unix.SYS_SPLICE:   splice,
+	unix.SYS_TEE:      tee,
+	unix.SYS_VMSPLICE: vmsplice,
+
+	unix.SYS_COPY_FILE_RANGE: copyFileRange,
+	unix.SYS_READAHEAD:       readahead,
 
 	// Descriptors.
 	unix.SYS_CLOSE:       closeFD,

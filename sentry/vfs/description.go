@@ -37,7 +37,15 @@ func NewDescription(f File, flags int, path string) *Description {
 	d := &Description{file: f, path: path}
 	d.refs.Store(1)
 	d.flags.Store(int64(flags))
+	d.tellFlags()
 	return d
+}
+
+// tellFlags tells the file, if it wants to know.
+func (d *Description) tellFlags() {
+	if f, ok := d.file.(Flagged); ok {
+		f.Flagged(d.Flags())
+	}
 }
 
 // NewOpenFile is NewDescription of a file of fs, as open(2) would have made it.
@@ -74,6 +82,7 @@ func (d *Description) SetFlags(flags int) {
 	for {
 		old := d.flags.Load()
 		if d.flags.CompareAndSwap(old, old&^settable|int64(flags)&settable) {
+			d.tellFlags()
 			return
 		}
 	}
@@ -119,10 +128,53 @@ func (d *Description) Read(p []byte, commit func(n int) (int, error)) (int, erro
 	return n, err
 }
 
+// Claim reads at the shared offset like Read, and returns also where that was. Who
+// else reads meanwhile goes on behind it; what could not be used is given back with
+// Unclaim.
+func (d *Description) Claim(p []byte) (off int64, n int, err error) {
+	if err := d.may("read", unix.O_WRONLY); err != nil {
+		return 0, 0, err
+	}
+	if !d.file.Seekable() {
+		n, err = d.file.PRead(p, 0)
+		return 0, n, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	off = d.offset
+	n, err = d.file.PRead(p, off)
+	d.offset += int64(n)
+	return off, n, err
+}
+
+// Unclaim gives back what Claim read from off on, up to end, unless others have moved
+// the offset since.
+func (d *Description) Unclaim(off, end int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.offset == end {
+		d.offset = off
+	}
+}
+
+// Appending says where a write goes that has an own mind about O_APPEND.
+type Appending int
+
+// What a write does with O_APPEND: heed it, append in any case (RWF_APPEND), ignore it
+// (RWF_NOAPPEND).
+const (
+	AsOpened Appending = iota
+	AtEnd
+	InPlace
+)
+
 // Write writes at the shared offset, or at the end with O_APPEND. Fewer bytes
 // than p has come with an error or without; ErrWouldBlock says that the rest may
 // be written later.
-func (d *Description) Write(p []byte) (int, error) {
+func (d *Description) Write(p []byte) (int, error) { return d.WriteAs(p, AsOpened) }
+
+// WriteAs is Write with its own mind about O_APPEND.
+func (d *Description) WriteAs(p []byte, as Appending) (int, error) {
 	if err := d.may("write", unix.O_RDONLY); err != nil {
 		return 0, err
 	}
@@ -131,17 +183,17 @@ func (d *Description) Write(p []byte) (int, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n, end, err := d.writeAt(p, d.offset)
+	n, end, err := d.writeAt(p, d.offset, as)
 	if n > 0 || err == nil {
 		d.offset = end
 	}
 	return n, err
 }
 
-// writeAt writes at off, or at the end with O_APPEND, and returns also where that
+// writeAt writes at off, or at the end, and returns also where that
 // ended.
-func (d *Description) writeAt(p []byte, off int64) (n int, end int64, err error) {
-	if d.Flags()&unix.O_APPEND != 0 {
+func (d *Description) writeAt(p []byte, off int64, as Appending) (n int, end int64, err error) {
+	if as == AtEnd || as == AsOpened && d.Flags()&unix.O_APPEND != 0 {
 		if a, ok := d.file.(Appender); ok {
 			return a.Append(p)
 		}
@@ -166,11 +218,14 @@ func (d *Description) PRead(p []byte, off int64) (int, error) {
 
 // PWrite is pwrite64, PRead's mirror. With O_APPEND it writes at the end whatever
 // off is, as Linux does (pwrite(2), BUGS).
-func (d *Description) PWrite(p []byte, off int64) (int, error) {
+func (d *Description) PWrite(p []byte, off int64) (int, error) { return d.PWriteAs(p, off, AsOpened) }
+
+// PWriteAs is PWrite with its own mind about O_APPEND.
+func (d *Description) PWriteAs(p []byte, off int64, as Appending) (int, error) {
 	if err := d.mayAt("pwrite", unix.O_RDONLY, off, len(p)); err != nil {
 		return 0, err
 	}
-	n, _, err := d.writeAt(p, off)
+	n, _, err := d.writeAt(p, off, as)
 	return n, err
 }
 

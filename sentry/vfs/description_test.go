@@ -168,3 +168,23 @@ func TestZeroContext(t *testing.T) {
 		}
 	}
 }
+
+// Who claims bytes at the shared offset has them alone; what is given back comes again,
+// unless another has gone on meanwhile.
+func TestClaim(t *testing.T) {
+	d := NewDescription(&scratch{data: []byte("0123456789")}, unix.O_RDWR, "scratch")
+	claim := func(n int, wantOff int64, want string) {
+		t.Helper()
+		b := make([]byte, n)
+		off, n, err := d.Claim(b)
+		if off != wantOff || string(b[:n]) != want || err != nil {
+			t.Errorf("%d %q %v, want %d %q", off, b[:n], err, wantOff, want)
+		}
+	}
+	claim(4, 0, "0123")
+	claim(2, 4, "45")
+	d.Unclaim(5, 6)
+	claim(1, 5, "5")
+	d.Unclaim(1, 4)
+	claim(9, 6, "6789")
+}

@@ -45,7 +45,7 @@ func (c *Context) Open(w Where, flags int, mode uint32) (*Description, error) {
 	if flags&unix.O_TMPFILE == unix.O_TMPFILE {
 		d, err = f.temporary(flags, mode&^c.Mask())
 	} else {
-		d, err = f.open(flags, exclusive)
+		d, err = f.open(c.tree, flags, exclusive)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", quote(w.Path), err)
@@ -121,8 +121,8 @@ func (f *found) temporary(flags int, mode uint32) (*Description, error) {
 	return f.description(file, flags), nil
 }
 
-// open opens what was found.
-func (f *found) open(flags int, exclusive bool) (*Description, error) {
+// open opens what was found in t.
+func (f *found) open(t *Tree, flags int, exclusive bool) (*Description, error) {
 	st, err := f.node.Stat()
 	if err != nil {
 		return nil, err
@@ -141,7 +141,12 @@ func (f *found) open(flags int, exclusive bool) (*Description, error) {
 	case kind == unix.S_IFDIR && (writes || flags&unix.O_CREAT != 0):
 		return nil, unix.EISDIR
 	}
-	file, err := f.node.Open(flags)
+	var file File
+	if _, open := f.node.(openNode); kind == unix.S_IFIFO && !open {
+		file, err = f.openPipe(t, &st, flags)
+	} else {
+		file, err = f.node.Open(flags)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +182,7 @@ func (c *Context) OpenProgram(w Where) (*Program, error) {
 	if err := f.node.Access(unix.X_OK); err != nil {
 		return nil, fmt.Errorf("%s: %w: it may not be executed", quote(w.Path), err)
 	}
-	d, err := f.open(unix.O_RDONLY, false)
+	d, err := f.open(c.tree, unix.O_RDONLY, false)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", quote(w.Path), err)
 	}

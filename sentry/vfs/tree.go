@@ -64,6 +64,7 @@ type Tree struct {
 	mounts []mount // deepest first
 	inodes atomic.Uint64
 	locks  filelock.Registry
+	pipes  NamedPipes // nil: none can be opened
 }
 
 type mount struct {

@@ -156,3 +156,10 @@ func (z *zero) InodeID() uint64 { return z.node.Ino }
 
 // Msync implements memmap.MappingIdentity: there is nowhere to write it.
 func (z *zero) Msync(memmap.MappableRange) error { return nil }
+
+// MayNotWait implements vfs.Impatient: nothing here is waited for.
+func (f *file) MayNotWait() bool { return true }
+
+// Unspliced implements vfs.Unspliced, as Linux: of what reads nothing there is nothing
+// to splice.
+func (f *file) Unspliced() bool { return f.node.kind.name == "null" }
