@@ -23,6 +23,9 @@ var unlimited = *NoLimits()
 type Actor struct {
 	Limits  *Limits // nil: none
 	LockCap bool    // CAP_IPC_LOCK: RLIMIT_MEMLOCK does not bind
+	// AdminCap is CAP_SYS_ADMIN: what is kept back of the memory that may be committed is
+	// for such callers.
+	AdminCap bool
 	// ReadImpliesExec is personality's READ_IMPLIES_EXEC: mprotect that lets read lets
 	// execute, and so is the heap.
 	ReadImpliesExec bool

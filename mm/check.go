@@ -62,7 +62,7 @@ func (k *checker) place(what string, ar memmap.AddrRange, end memmap.Addr) {
 
 func (k *checker) vmas() {
 	mm := k.mm
-	var span, data, locked uint64
+	var span, data, locked, committed uint64
 	var prev vmaSeg
 	ids := make(map[memmap.MappingIdentity]uint64)
 	for seg := range mm.vmas.All() {
@@ -81,6 +81,9 @@ func (k *checker) vmas() {
 		if v.mlock != memmap.MLockNone {
 			locked += n
 		}
+		if v.accounted {
+			committed += n
+		}
 		if v.id != nil {
 			ids[v.id] += n
 		}
@@ -89,6 +92,7 @@ func (k *checker) vmas() {
 	k.equal("the sum of mappings", mm.vmas.Span(), span)
 	k.equal("the sum of private writable mappings", mm.dataAS, data)
 	k.equal("the sum of locked mappings", mm.lockedAS, locked)
+	k.equal("the sum of accounted mappings", mm.committed, committed)
 	k.equal("the number of mapped files", uint64(len(mm.ids)), uint64(len(ids)))
 	for id, n := range ids {
 		k.equal("the mapped part of "+id.MappedName(), mm.ids[id], n)

@@ -58,6 +58,7 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 	plain := mm.lockedAS == 0 // the clone needs no change
 	mm.someApart = false
 	told := memmap.AddrRange{Start: mm.layout.Min, End: mm.layout.Max}
+	var promised copied
 	var err error
 	for seg := range mm.vmas.All() {
 		v := seg.Value
@@ -71,6 +72,7 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 		if v.uffd != nil {
 			plain = false
 		}
+		promised.add(&v, seg.Length())
 		if v.mappable == nil {
 			continue
 		}
@@ -79,9 +81,13 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 			break
 		}
 	}
+	if err == nil {
+		err = mm.mayCopy(c.by, promised)
+	}
 	child.vmas = mm.vmas.Clone()
 	child.gaps = mm.gaps.Clone()
 	child.dataAS, child.lockedAS = mm.dataAS, mm.lockedAS
+	child.commit(mm.committed)
 	for id, n := range mm.ids {
 		id.IncRef()
 		child.ids[id] = n
@@ -89,7 +95,7 @@ func (mm *MemoryManager) copyVMAs(c *change, child *MemoryManager) error {
 	if !plain {
 		child.forgetNotCopied(c)
 	}
-	if err != nil {
+	if told.End < mm.layout.Max {
 		child.takeVMAs(c, memmap.AddrRange{Start: told.End, End: mm.layout.Max}, nil)
 	}
 	return err

@@ -278,6 +278,7 @@ func TestNoMemory(t *testing.T) {
 	p := newProcess(t)
 	p.anon(base, 16*page, memmap.ReadWrite)
 	p.w.window.Set(64 << 10)
+	p.w.mem.SetOvercommit(pgalloc.Overcommit{Mode: pgalloc.OvercommitAlways})
 	p.w.mem.SetLimit(2 * page)
 	p.stores(base, 1, memmap.ZeroFill) // the page alone: the window has no room
 	p.stores(base+page, 2, memmap.ZeroFill)

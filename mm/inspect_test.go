@@ -27,7 +27,7 @@ func TestMapsText(t *testing.T) {
 	})
 	p.anon(base, page, memmap.Write)
 	p.anon(base+page, page, memmap.NoAccess)
-	s, err := shmem.NewAnonymous(p.w.mem, 2*page)
+	s, err := shmem.NewAnonymous(p.w.mem, 2*page, false)
 	p.ok(err)
 	defer s.DecRef()
 	p.mmap(memmap.MMapOpts{

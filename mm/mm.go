@@ -70,6 +70,7 @@ type MemoryManager struct {
 	maxAS     uint64                            // the most bytes that an insertion led to
 	dataAS    uint64                            // bytes that count against RLIMIT_DATA
 	lockedAS  uint64                            // bytes of locked vmas
+	committed uint64                            // bytes of accounted vmas, which mem counts too
 	someApart bool                              // what the newest Fork found
 	defMLock  memmap.MLockMode                  // what new mappings inherit
 	mdwe      MDWE
@@ -210,6 +211,7 @@ func (mm *MemoryManager) dropMappings(c *change) {
 	mm.vmas.Clear()
 	mm.gaps = segment.GapIndex[memmap.Addr]{}
 	mm.gaps.Free(mm.All())
-	mm.dataAS, mm.lockedAS = 0, 0
+	mm.mem.Commit(-int64(mm.committed))
+	mm.dataAS, mm.lockedAS, mm.committed = 0, 0, 0
 	mm.brk = memmap.AddrRange{}
 }

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // MMap makes a mapping and returns its address.
@@ -13,7 +14,7 @@ import (
 // page-aligned; EACCES more than MaxPerms; EINVAL options that contradict each
 // other; ENOMEM vm.max_map_count; ENOMEM, EPERM, EEXIST the place; EPERM,
 // EAGAIN RLIMIT_MEMLOCK; EACCES PR_SET_MDWE; EPERM a sealed mapping there; ENOMEM RLIMIT_AS,
-// RLIMIT_DATA; what the Mappable says.
+// RLIMIT_DATA, overcommit; what the Mappable says.
 func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error) {
 	if err := mm.checkMMapOpts(&o); err != nil {
 		return 0, err
@@ -61,6 +62,7 @@ func (mm *MemoryManager) checkMMapOpts(o *memmap.MMapOpts) error {
 		return memmap.Refuse(op, unix.ENOMEM, "length %#x is beyond all addresses", o.Length)
 	}
 	o.Length = length
+	o.NoReserve = o.NoReserve && mm.mem.Overcommit().Mode != pgalloc.OvercommitNever
 	if o.Mappable == nil && o.Identity == nil {
 		o.Offset = 0
 	} else if o.Offset%memmap.PageSize != 0 {
@@ -164,7 +166,20 @@ func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, a
 		replaced = mm.vmas.SpanIn(ar)
 	}
 	data := o.Private && o.Perms.Write && !o.GrowsDown
-	return mm.mayExpand(op, c.by, ar.Length(), replaced, data)
+	if err := mm.mayExpand(op, c.by, ar.Length(), replaced, data); err != nil {
+		return err
+	}
+	if !accountable(o.Private || o.Mappable == nil, o.Perms.Write, o.NoReserve) {
+		return nil
+	}
+	more := ar.Length()
+	if o.Unmap { // as Linux since 6.12
+		more -= mm.committedIn(ar)
+	}
+	if more == 0 {
+		return nil
+	}
+	return mm.mayCommit(op, c.by, more)
 }
 
 func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
@@ -189,7 +204,7 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 	if !v.lockable() {
 		v.mlock = memmap.MLockNone
 	}
-	v.accounted = v.perms.Write && v.private && !v.noReserve
+	v.accounted = accountable(v.private, v.perms.Write, v.noReserve)
 	return v
 }
 

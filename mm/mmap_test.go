@@ -25,7 +25,7 @@ func TestMMapErrors(t *testing.T) {
 		return o
 	}
 	p := newProcess(t)
-	s, err := shmem.NewAnonymous(p.w.mem, page)
+	s, err := shmem.NewAnonymous(p.w.mem, page, false)
 	p.ok(err)
 	defer s.DecRef()
 	p.anon(base, page, memmap.ReadWrite)

@@ -72,7 +72,7 @@ func newFile(mem *pgalloc.MemoryFile, name string, n int) (*source, error) {
 
 // newShared returns shared anonymous memory of n pages.
 func newShared(mem *pgalloc.MemoryFile, name string, n int) (*source, error) {
-	shared, err := shmem.NewAnonymous(mem, uint64(n)*page)
+	shared, err := shmem.NewAnonymous(mem, uint64(n)*page, false)
 	if err != nil {
 		return nil, err
 	}

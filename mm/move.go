@@ -23,6 +23,15 @@ func (mm *MemoryManager) move(c *change, seg vmaSeg, r *remap) (memmap.Addr, err
 		return 0, err
 	}
 	old := r.old()
+	if v.accounted {
+		more := r.newSize
+		if !r.DontUnmap {
+			more -= r.oldSize
+		}
+		if err := mm.mayCommit(op, c.by, more); err != nil {
+			return 0, err
+		}
+	}
 	v.off = offsetOf(seg, old.Start)
 	v.unwatch()
 	if v.mappable != nil {

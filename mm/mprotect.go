@@ -11,7 +11,7 @@ import (
 // Errors: EINVAL addr not page-aligned; ENOMEM an overflow, a hole; EINVAL
 // growsDown of what does not; EACCES more than may ever be given; EPERM a sealed
 // mapping; ENOMEM
-// RLIMIT_DATA, vm.max_map_count. What lies before the vma that refuses is changed.
+// RLIMIT_DATA, overcommit, vm.max_map_count. What lies before the vma that refuses is changed.
 func (mm *MemoryManager) MProtect(by *Actor, addr memmap.Addr, length uint64, perms memmap.AccessType, growsDown bool) error {
 	const op = "mprotect"
 	if !addr.IsPageAligned() {
@@ -108,7 +108,7 @@ func (mm *MemoryManager) protect(c *change, seg vmaSeg, ar memmap.AddrRange, ask
 func (v *vma) reaccount(written bool) {
 	switch {
 	case v.perms.Write:
-		v.accounted = v.private && !v.noReserve
+		v.accounted = accountable(v.private, true, v.noReserve)
 	case v.anonymous() && !written:
 		v.accounted = false
 	}
@@ -165,6 +165,11 @@ func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange
 		err := mm.mayExpand(op, by, part.Length(), 0, v.isData())
 		if err != nil && mm.mayExpand(op, by, part.Length(), 0, old) == nil {
 			return err
+		}
+		if !v.accounted && accountable(v.private, true, v.noReserve) {
+			if err := mm.mayCommit(op, by, part.Length()); err != nil {
+				return err
+			}
 		}
 	}
 	return mm.maySplit(op, part)

@@ -29,7 +29,7 @@ func (r *remap) old() memmap.AddrRange {
 //
 // Errors: EINVAL sizes, addresses and options that make no sense; EFAULT what is
 // to grow or move is not one mapping; EPERM a sealed mapping; EAGAIN RLIMIT_MEMLOCK; ENOMEM no room,
-// RLIMIT_AS, RLIMIT_DATA, vm.max_map_count; what the Mappable says.
+// RLIMIT_AS, RLIMIT_DATA, overcommit, vm.max_map_count; what the Mappable says.
 func (mm *MemoryManager) MRemap(by *Actor, old memmap.Addr, oldSize, newSize uint64, o MRemapOpts) (memmap.Addr, error) {
 	r := remap{MRemapOpts: o, addr: old}
 	r.oldSize, _ = memmap.PageRoundUp(oldSize) // as in Linux a length that overflows is 0
@@ -198,6 +198,11 @@ func (mm *MemoryManager) expandInPlace(c *change, seg vmaSeg, r *remap) error {
 	v := seg.Value
 	v.off, v.extends = offsetOf(seg, seg.End), true
 	more := memmap.AddrRange{Start: seg.End, End: seg.End + memmap.Addr(r.newSize-r.oldSize)}
+	if v.accounted {
+		if err := mm.mayCommit("mremap", c.by, more.Length()); err != nil {
+			return err
+		}
+	}
 	if v.mappable != nil {
 		if err := v.mappable.AddMapping(mm, more, v.off, v.canWriteMappable()); err != nil {
 			return err

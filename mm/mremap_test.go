@@ -95,7 +95,7 @@ func TestMoveKeepsPages(t *testing.T) {
 // Appendix B.3: the offset that counts is the one at the old address.
 func TestMRemapOffsetOverflow(t *testing.T) {
 	p := newProcess(t)
-	s, err := shmem.NewAnonymous(p.w.mem, page)
+	s, err := shmem.NewAnonymous(p.w.mem, page, false)
 	p.ok(err)
 	defer s.DecRef()
 	p.mmap(memmap.MMapOpts{

@@ -102,7 +102,7 @@ func (c call) engineMMap(p *proc) (uintptr, unix.Errno) {
 		Fixed: fixed != 0, Unmap: a[3]&unix.MAP_FIXED != 0, NoReplace: a[3]&unix.MAP_FIXED_NOREPLACE != 0,
 	}
 	if !o.Private && o.Length != 0 {
-		s, err := shmem.NewAnonymous(p.w.mem, o.Length)
+		s, err := shmem.NewAnonymous(p.w.mem, o.Length, o.NoReserve)
 		if err != nil {
 			return 0, errno(err)
 		}

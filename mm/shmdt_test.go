@@ -16,7 +16,7 @@ func (a attached) AttachedSize() uint64 { return a.Size() }
 
 func (p *proc) attach(addr memmap.Addr, n uint64) attached {
 	p.t.Helper()
-	s, err := shmem.NewAnonymous(p.w.mem, n)
+	s, err := shmem.NewAnonymous(p.w.mem, n, false)
 	p.ok(err)
 	a := attached{s}
 	defer a.DecRef()

@@ -72,6 +72,9 @@ func (mm *MemoryManager) checkGrowth(c *change, seg vmaSeg, grown memmap.AddrRan
 	if err == nil && seg.Value.mlock != memmap.MLockNone {
 		err = mm.mayLock("fault", c.by, grown.Length())
 	}
+	if err == nil { // whatever it may do now
+		err = mm.mayCommit("fault", c.by, grown.Length())
+	}
 	if err != nil {
 		return refuse(memmap.LimitHit, "the stack %v cannot grow: %v", seg.Range, err)
 	}

@@ -6,6 +6,7 @@ import "mmsh.dev/mmsh/memmap"
 type Stats struct {
 	Virtual, MaxVirtual        uint64
 	Data, Locked, Pinned       uint64
+	Committed                  uint64
 	RSS, MaxRSS                uint64
 	RSSAnon, RSSFile, RSSShmem uint64
 	VMAs, PMAs                 int
@@ -22,7 +23,7 @@ func (mm *MemoryManager) Stats() Stats {
 	mm.activeMu.RLock()
 	defer mm.activeMu.RUnlock()
 	s := mm.faults
-	s.Virtual, s.Data, s.Locked = mm.vmas.Span(), mm.dataAS, mm.lockedAS
+	s.Virtual, s.Data, s.Locked, s.Committed = mm.vmas.Span(), mm.dataAS, mm.lockedAS, mm.committed
 	s.MaxVirtual = max(mm.maxAS, s.Virtual) // a fork's child begins with all it has
 	s.RSS, s.MaxRSS = mm.residentLocked(), mm.maxRSS
 	s.RSSAnon, s.RSSFile, s.RSSShmem = mm.rss[rssAnon], mm.rss[rssFile], mm.rss[rssShmem]

@@ -25,7 +25,7 @@ type vma struct {
 	extends   bool // the new end of the flagCounted mapping before it, which takes it in
 	written   bool // see keepWritten; not compared
 	guarded   bool // a guard region was installed once (VM_MAYBE_GUARD); not compared
-	accounted bool // Linux's VM_ACCOUNT: it was writable once; keeps vmas apart
+	accounted bool // Linux's VM_ACCOUNT: its bytes are committed; keeps vmas apart
 	heap      bool // brk made it: what ends at the heap's start does not join it
 	mlock     memmap.MLockMode
 	name      string         // instead of id's name
@@ -175,6 +175,9 @@ func (mm *MemoryManager) account(v *vma, n uint64, sign int) (identityUnused boo
 	if v.mlock != memmap.MLockNone {
 		mm.lockedAS += delta
 	}
+	if v.accounted {
+		mm.commit(delta)
+	}
 	if v.id == nil {
 		return false
 	}
@@ -210,6 +213,12 @@ func (mm *MemoryManager) updateVMAs(ar memmap.AddrRange, f func(*vma)) {
 		}
 		if v.mlock != memmap.MLockNone {
 			mm.lockedAS += n
+		}
+		switch {
+		case v.accounted && !old.accounted:
+			mm.commit(n)
+		case old.accounted && !v.accounted:
+			mm.commit(-n)
 		}
 		return v
 	})

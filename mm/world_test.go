@@ -123,7 +123,7 @@ func (p *proc) anon(addr memmap.Addr, n uint64, perms memmap.AccessType) memmap.
 // shared maps fresh shared anonymous memory at a fixed place.
 func (p *proc) shared(addr memmap.Addr, n uint64, perms memmap.AccessType) memmap.Addr {
 	p.t.Helper()
-	s, err := shmem.NewAnonymous(p.w.mem, n)
+	s, err := shmem.NewAnonymous(p.w.mem, n, false)
 	if err != nil {
 		p.t.Fatal(err)
 	}

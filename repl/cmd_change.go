@@ -208,7 +208,7 @@ func (c *call) attach(t target, r *mapRequest) (done func(), err error) {
 // attachShared is attach for new shared memory.
 func (c *call) attachShared(r *mapRequest) (done func(), err error) {
 	size, _ := memmap.PageRoundUp(r.opts.Length)
-	shared, err := shmem.NewAnonymous(c.s.config.Memory, size)
+	shared, err := shmem.NewAnonymous(c.s.config.Memory, size, r.opts.NoReserve)
 	if err != nil {
 		return func() {}, err
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"slices"
 	"strings"
 
 	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/mm/pgalloc"
 	"mmsh.dev/mmsh/repl/lang"
 	"mmsh.dev/mmsh/repl/view"
 )
@@ -227,10 +229,42 @@ func (s *Session) setASIO(word string) error {
 	return fmt.Errorf("as-io is on, off or auto, not %q", word)
 }
 
+// setOvercommit is `set overcommit WORD`, `set overcommit-ratio N` and `set
+// overcommit-kbytes N`: as in /proc/sys/vm, of the two numbers one counts.
+func (s *Session) setOvercommit(name, value string) error {
+	o := s.config.Memory.Overcommit()
+	if name == "overcommit" {
+		for o.Mode = pgalloc.OvercommitHeuristic; o.Mode.String() != value; o.Mode++ {
+			if o.Mode == pgalloc.OvercommitNever {
+				return fmt.Errorf("overcommit is heuristic, always or never, not %q", value)
+			}
+		}
+		s.config.Memory.SetOvercommit(o)
+		return nil
+	}
+	n, err := lang.ParseNumber(value)
+	switch {
+	case err != nil:
+		return err
+	case n > math.MaxInt32 && name == "overcommit-ratio" || n > math.MaxInt64:
+		return fmt.Errorf("%s cannot be %d", name, n)
+	case name == "overcommit-ratio":
+		o.Ratio, o.KBytes = int32(n), 0
+	default:
+		o.Ratio, o.KBytes = 0, n
+	}
+	s.config.Memory.SetOvercommit(o)
+	return nil
+}
+
 func (s *Session) settings() view.Settings {
+	o := s.config.Memory.Overcommit()
 	return view.Settings{Rows: []view.Setting{
 		{Name: "fault-window", Value: windowName(s.config.Window.Get()), Help: "how much a fault brings in: 4k 64k 2m auto"},
 		{Name: "as-io", Value: asioNames[s.config.ASIO.Get()], Help: "copy small things through the guest's own mappings: on off auto"},
+		{Name: "overcommit", Value: o.Mode.String(), Help: "how much memory may be promised: heuristic always never"},
+		{Name: "overcommit-ratio", Value: fmt.Sprint(o.Ratio), Help: "the limit of never, in percent of all memory"},
+		{Name: "overcommit-kbytes", Value: fmt.Sprint(o.KBytes), Help: "the limit of never, unless 0"},
 		{Name: "check", Value: pickWord(s.checking, "every", "off"), Help: "verify the engine after every command: every off"},
 	}}
 }
@@ -257,6 +291,8 @@ func (c *call) setting() (view.Value, error) {
 		c.s.config.Window.Set(bytes)
 	case "as-io":
 		return nil, c.s.setASIO(value)
+	case "overcommit", "overcommit-ratio", "overcommit-kbytes":
+		return nil, c.s.setOvercommit(name, value)
 	case "check":
 		if value != "every" && value != "off" {
 			return nil, fmt.Errorf("check is every or off, not %q", value)

@@ -119,7 +119,7 @@ func runMemFile(c *call) (view.Value, error) {
 	return view.MemFile{
 		Anonymous: s.Allocated[pgalloc.Anonymous], PageCache: s.Allocated[pgalloc.PageCache],
 		Shmem: s.Allocated[pgalloc.Shmem], System: s.Allocated[pgalloc.System],
-		Total: s.Total, Limit: s.Limit, FileSize: s.FileSize,
+		Total: s.Total, Limit: s.Limit, FileSize: s.FileSize, Promise: c.promise(),
 	}, nil
 }
 
@@ -134,7 +134,7 @@ func runRSS(c *call) (view.Value, error) {
 	s := debugger.Stats(t.proc)
 	v := view.RSS{
 		PID: t.pid, RSS: s.RSS, Anonymous: s.RSSAnon, File: s.RSSFile, Shmem: s.RSSShmem, Peak: s.MaxRSS,
-		Virtual: s.Virtual, MaxVirtual: s.MaxVirtual, Data: s.Data, Locked: s.Locked, Minor: s.MinorFaults, Major: s.MajorFaults,
+		Virtual: s.Virtual, MaxVirtual: s.MaxVirtual, Data: s.Data, Locked: s.Locked, Committed: s.Committed, Minor: s.MinorFaults, Major: s.MajorFaults,
 	}
 	if m := t.proc.MM(); m != nil {
 		v.PSS = m.Rollup().PSS
@@ -173,7 +173,8 @@ func runLimits(c *call) (view.Value, error) {
 	}
 	s := debugger.Stats(t.proc)
 	used := map[int]uint64{unix.RLIMIT_AS: s.Virtual, unix.RLIMIT_DATA: s.Data, unix.RLIMIT_MEMLOCK: s.Locked}
-	v := view.Limits{PID: t.pid}
+	promise := c.promise()
+	v := view.Limits{PID: t.pid, Promise: &promise}
 	for i, l := range t.proc.Limits() {
 		row := view.Limit{Name: limitWords[i].name, Unit: limitWords[i].unit, Soft: finite(l.Cur), Hard: finite(l.Max)}
 		if n, ok := used[i]; ok {
@@ -182,6 +183,17 @@ func runLimits(c *call) (view.Value, error) {
 		v.Limits = append(v.Limits, row)
 	}
 	return v, nil
+}
+
+// promise is how much memory all processes together were promised.
+func (c *call) promise() view.Promise {
+	mem := c.s.config.Memory
+	p := view.Promise{Committed: mem.Committed(), Overcommit: mem.Overcommit().Mode.String()}
+	if mem.Overcommit().Mode == pgalloc.OvercommitNever {
+		limit := mem.CommitLimit()
+		p.Limit = &limit
+	}
+	return p
 }
 
 // finite returns n, nil if it is no limit.

@@ -18,7 +18,7 @@ func memoryChanges() []*Command {
 		{
 			Name: "set", Group: "change memory", Synopsis: "{SIZE}ADDR = V | $REG = V | $NAME = V | NAME VALUE", Summary: "store a value: in memory, a register, a variable, a setting",
 			Help:     "A store ignores permissions, as a debugger's does, and breaks COW. SIZE is 1, 2, 4 or 8. `show` lists the settings.",
-			Examples: []Example{{Setup: "mmap 4k rw; let a = $_", Line: "set {4}$a = 0x2a", Shows: "four bytes"}, {Line: "set fault-window 64k", Shows: "a setting"}, {Line: "set as-io on", Shows: ""}},
+			Examples: []Example{{Setup: "mmap 4k rw; let a = $_", Line: "set {4}$a = 0x2a", Shows: "four bytes"}, {Line: "set fault-window 64k", Shows: "a setting"}, {Line: "set as-io on", Shows: ""}, {Line: "set overcommit never", Shows: "mappings count when they are made"}},
 			Data:     []view.Value{view.Change{}, view.Setting{}, view.Settings{}}, Complete: []hint{hintSetting, hintAddr}, Run: runSet,
 		},
 		{

@@ -51,7 +51,7 @@ var hintWords = map[hint][]string{
 	hintCOW:      {"break", "owners"},
 	hintExpect:   {"not", "vma", "pma", "fault", "same-frame", "mem", "file", "pages", "rss", "stop", "signal", "exit", "output", "count", "event", "error"},
 	hintOpenFlag: {"r", "w", "rw", "create", "excl", "trunc", "append", "cloexec", "path", "tmpfile"},
-	hintSetting:  {"fault-window", "as-io", "check"},
+	hintSetting:  {"fault-window", "as-io", "overcommit", "overcommit-ratio", "overcommit-kbytes", "check"},
 }
 
 // Complete returns what may stand in place of the word that ends at byte pos of text.

@@ -124,7 +124,7 @@ func (t *Task) WaitingActor(op string) *mm.Actor {
 }
 
 func (t *Task) actorBy(who memmap.Asker, op string) *mm.Actor {
-	l := &t.p.limits
+	l, caps := &t.p.limits, t.p.creds.Load().Effective
 	t.limits = mm.Limits{
 		AS:      l[unix.RLIMIT_AS].Cur,
 		Data:    l[unix.RLIMIT_DATA].Cur,
@@ -133,7 +133,7 @@ func (t *Task) actorBy(who memmap.Asker, op string) *mm.Actor {
 	}
 	t.actor = mm.Actor{
 		Limits:  &t.limits,
-		LockCap: t.p.creds.Load().Effective.Has(CapIPCLock),
+		LockCap: caps.Has(CapIPCLock), AdminCap: caps.Has(CapSysAdmin),
 
 		ReadImpliesExec: t.p.personality.Load()&readImpliesExec != 0,
 

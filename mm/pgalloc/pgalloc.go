@@ -6,7 +6,8 @@
 //
 // pgalloc.go is the file as a whole; allocate.go how pages are chosen, filled and
 // made zero again; refs.go how they are counted; mapping.go how the sandbox
-// itself sees them; pin.go which must stay where they are; zero.go the zero page, which is no part of the file.
+// itself sees them; pin.go which must stay where they are; zero.go the zero page, which
+// is no part of the file; commit.go how much memory guests are promised.
 package pgalloc
 
 import (
@@ -62,7 +63,11 @@ type MemoryFile struct {
 
 	allocated [System + 1]uint64 // bytes
 	limit     uint64             // 0: none
+	hostRAM   uint64             // bytes
 	failAfter int                // 0: never
+
+	overcommit atomic.Pointer[Overcommit]
+	committed  atomic.Int64 // bytes promised to guests, touched or not; see commit.go
 }
 
 // New makes an empty MemoryFile.
@@ -81,19 +86,22 @@ func New(o Options) (*MemoryFile, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("memory file: sealing: %w", err)
 	}
-	f := &MemoryFile{fd: fd, limit: o.Limit}
+	f := &MemoryFile{fd: fd, limit: o.Limit, hostRAM: hostRAM()}
+	f.SetOvercommit(DefaultOvercommit)
 	f.chunks.Store(new([]*chunk))
 	return f, nil
 }
 
 // Close gives all back to the host. It returns an error that names what is still
-// allocated, if anything is. No method may be called afterwards, and memory that
+// allocated or committed, if anything is. No method may be called afterwards, and memory that
 // MapInternal returned is gone.
 func (f *MemoryFile) Close() error {
-	leaks := f.leaks()
+	errs := []error{f.leaks()}
+	if n := f.Committed(); n != 0 {
+		errs = append(errs, fmt.Errorf("memory file: %d bytes are still committed at its end", n))
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	errs := []error{leaks}
 	for _, c := range *f.chunks.Load() {
 		errs = append(errs, c.unmap())
 	}
@@ -130,6 +138,8 @@ type Stats struct {
 	Allocated [System + 1]uint64 // by Kind
 	Total     uint64             // all kinds
 	Limit     uint64             // 0: none
+	RAM       uint64             // what guests take for all memory
+	Committed uint64             // promised to guests, touched or not
 	FileSize  uint64             // of the memfd, which is sparse
 	HostBytes uint64             // what the host has committed for it (st_blocks)
 }
@@ -139,6 +149,7 @@ func (f *MemoryFile) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := Stats{Allocated: f.allocated, Total: f.totalLocked(), Limit: f.limit, FileSize: uint64(f.size())}
+	s.RAM, s.Committed = f.ramLocked(), f.Committed()
 	var st unix.Stat_t
 	if err := unix.Fstat(f.fd, &st); err == nil {
 		s.HostBytes = uint64(st.Blocks) * 512

@@ -30,9 +30,9 @@ const wideWindow = 64 << 10
 // NewAnonymous returns memory of size bytes, rounded up to pages, named
 // "/dev/zero (deleted)", whose pages are made as they are touched. It does not grow
 // with mremap: what is beyond its size is SIGBUS, as on Linux. The caller owns one
-// reference.
-func NewAnonymous(mem *pgalloc.MemoryFile, size uint64) (*Anonymous, error) {
-	p, err := NewFixed(mem, size)
+// reference. noReserve and errors are as for NewFixed.
+func NewAnonymous(mem *pgalloc.MemoryFile, size uint64, noReserve bool) (*Anonymous, error) {
+	p, err := NewFixed(mem, size, noReserve)
 	if err != nil {
 		return nil, err
 	}
@@ -42,15 +42,21 @@ func NewAnonymous(mem *pgalloc.MemoryFile, size uint64) (*Anonymous, error) {
 }
 
 // NewFixed returns memory of size bytes, rounded up to pages, that no descriptor leads
-// to: nobody can ask which pages it has.
-func NewFixed(mem *pgalloc.MemoryFile, size uint64) (*Pages, error) {
+// to: nobody can ask which pages it has. All of it is committed at once, unless noReserve
+// says otherwise and is listened to.
+//
+// Errors: ENOMEM a size that cannot be, overcommit.
+func NewFixed(mem *pgalloc.MemoryFile, size uint64, noReserve bool) (*Pages, error) {
 	up, ok := memmap.PageRoundUp(size)
 	if !ok || up == 0 || up > MaxSize {
 		return nil, memmap.Refuse("shared memory", unix.ENOMEM, "a size of %#x", size)
 	}
 	p := New(mem)
 	p.size, p.window = up, wideWindow
-	return p, nil
+	if noReserve && mem.Overcommit().Mode != pgalloc.OvercommitNever {
+		return p, nil
+	}
+	return p, p.reserve()
 }
 
 // IncRef implements memmap.MappingIdentity.

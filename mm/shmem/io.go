@@ -57,7 +57,7 @@ func (p *Pages) WriteAt(b []byte, off uint64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p.size = max(p.size, end)
+	p.setSize(max(p.size, end))
 	return len(b), full
 }
 
@@ -100,19 +100,24 @@ func (p *Pages) zero(off, end uint64) error {
 }
 
 // Resize is ftruncate. What lies beyond the new end goes, from mappings and from
-// the copies that private ones made as well; the rest of the last page is zero. EPERM: a seal.
+// the copies that private ones made as well; the rest of the last page is zero. EPERM: a seal; ENOMEM:
+// overcommit.
 func (p *Pages) Resize(size uint64) error {
 	p.mapsMu.Lock()
 	defer p.mapsMu.Unlock()
 	p.mu.Lock()
 	old := p.size
-	if err := p.mayResize(size); err != nil {
+	err := p.mayResize(size)
+	if err == nil {
+		err = p.mayPromise(size)
+	}
+	if err != nil {
 		p.mu.Unlock()
 		return err
 	}
-	p.size = size
+	p.setSize(size)
 	tail := min(old, uint64(around(0, size).End))
-	err := p.zero(size, max(tail, size))
+	err = p.zero(size, max(tail, size))
 	gone := memmap.MappableRange{Start: p.end(), End: everything.End}
 	cut := p.runs.Cut(gone, nil)
 	p.mu.Unlock()
@@ -161,7 +166,7 @@ func (p *Pages) Reserve(off, n uint64, keepSize bool) error {
 		return err
 	}
 	if !keepSize {
-		p.size = max(p.size, off+n)
+		p.setSize(max(p.size, off+n))
 	}
 	return nil
 }

@@ -3,7 +3,8 @@
 // name and no permission.
 //
 // Read this file first, then mapping.go (what memory managers see of it) and io.go
-// (what descriptors do with it), seal.go (what nobody may do any more).
+// (what descriptors do with it), seal.go (what nobody may do any more), commit.go (what
+// it counts as promised).
 //
 // Lock order: Pages.mapsMu, memory managers' activeMu, Pages.mu, the MemoryFile's.
 package shmem
@@ -38,6 +39,7 @@ type Pages struct {
 	mu    sync.Mutex // taken below activeMu
 	size  uint64     // bytes
 	seals uint32     // F_SEAL_*
+	whole bool       // all of size is committed, not only the pages that there are
 	runs  segment.Set[memmap.MappableOffset, run]
 }
 
@@ -105,10 +107,10 @@ func (p *Pages) fill(mr memmap.MappableRange) (memmap.MappableOffset, error) {
 	for _, hole := range p.holes(mr) {
 		for !hole.IsEmpty() {
 			n := hole.Length()
-			fr, err := p.mem.Allocate(n, pgalloc.Shmem, 0)
+			fr, err := p.allocate(n)
 			if err != nil && n > memmap.PageSize { // what still fits, page by page
 				n = memmap.PageSize
-				fr, err = p.mem.Allocate(n, pgalloc.Shmem, 0)
+				fr, err = p.allocate(n)
 			}
 			if err != nil {
 				return hole.Start, fmt.Errorf("%w: %w", unix.ENOSPC, err)
@@ -126,10 +128,15 @@ func (p *Pages) Drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release(p.runs.Cut(everything, nil))
+	if p.whole {
+		p.mem.Commit(-int64(around(0, p.size).End))
+		p.whole = false
+	}
 }
 
 func (p *Pages) release(cut []runSeg) {
 	for _, seg := range cut {
 		p.mem.DecRef(fileRange(seg, seg.Range))
+		p.recommit(-int64(seg.Length()))
 	}
 }

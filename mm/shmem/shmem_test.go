@@ -71,7 +71,7 @@ func TestReadWriteAndTranslateShareThePages(t *testing.T) {
 // allocates around the touched one, a file does not.
 func TestTranslateEndsWithTheFile(t *testing.T) {
 	mem := newMemory(t, 0)
-	a, err := NewAnonymous(mem, 3*page-1)
+	a, err := NewAnonymous(mem, 3*page-1, false)
 	if err != nil {
 		t.Fatal(err)
 	}

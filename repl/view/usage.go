@@ -70,13 +70,14 @@ func (v RefCounts) Text(p *Printer) {
 
 // MemFile is the memory file: the guests' physical memory. Sizes are in bytes.
 type MemFile struct {
-	Anonymous uint64 `json:"anonymous"`
-	PageCache uint64 `json:"page_cache"`
-	Shmem     uint64 `json:"shmem"`
-	System    uint64 `json:"system"` // the sandbox's own: vdso
-	Total     uint64 `json:"total"`
-	Limit     uint64 `json:"limit,omitempty"` // absent: none
-	FileSize  uint64 `json:"file_size"`       // sparse
+	Anonymous uint64  `json:"anonymous"`
+	PageCache uint64  `json:"page_cache"`
+	Shmem     uint64  `json:"shmem"`
+	System    uint64  `json:"system"` // the sandbox's own: vdso
+	Total     uint64  `json:"total"`
+	Limit     uint64  `json:"limit,omitempty"` // absent: none
+	FileSize  uint64  `json:"file_size"`       // sparse
+	Promise   Promise `json:"promise"`
 }
 
 // Text prints a line a kind.
@@ -94,6 +95,22 @@ func (v MemFile) Text(p *Printer) {
 		limit = "limit " + Size(v.Limit)
 	}
 	p.Note("%s · the file has room for %s, sparse", limit, Size(v.FileSize))
+	v.Promise.note(p)
+}
+
+// Promise is how much memory guests have been promised, touched or not, in bytes.
+type Promise struct {
+	Committed  uint64  `json:"committed"`
+	Limit      *uint64 `json:"commit_limit,omitempty"` // absent: the overcommit mode has none
+	Overcommit string  `json:"overcommit"`             // heuristic, always or never
+}
+
+func (v Promise) note(p *Printer) {
+	limit := ""
+	if v.Limit != nil {
+		limit = " of " + Size(*v.Limit)
+	}
+	p.Note("all processes are promised %s%s · overcommit %s", Size(v.Committed), limit, v.Overcommit)
 }
 
 // Limit is a resource limit of a process.
@@ -107,8 +124,9 @@ type Limit struct {
 
 // Limits are the resource limits of a process.
 type Limits struct {
-	PID    int32   `json:"pid"`
-	Limits []Limit `json:"limits"`
+	PID     int32    `json:"pid"`
+	Limits  []Limit  `json:"limits"`
+	Promise *Promise `json:"promise,omitempty"` // only where all limits are listed
 }
 
 // Text prints the table.
@@ -118,6 +136,9 @@ func (v Limits) Text(p *Printer) {
 		t.add(plain(l.Name), plain(l.amount(l.Soft, "unlimited")), plain(l.amount(l.Hard, "unlimited")), plain(l.amount(l.Used, "-")))
 	}
 	t.print(p)
+	if v.Promise != nil {
+		v.Promise.note(p)
+	}
 }
 
 func (l Limit) amount(n *uint64, none string) string {
@@ -143,6 +164,7 @@ type RSS struct {
 	MaxVirtual uint64 `json:"max_virtual"`
 	Data       uint64 `json:"data"` // what counts against the limit of that name
 	Locked     uint64 `json:"locked"`
+	Committed  uint64 `json:"committed"` // promised, touched or not
 	Minor      uint64 `json:"minor_faults"`
 	Major      uint64 `json:"major_faults"`
 }
@@ -151,6 +173,6 @@ type RSS struct {
 func (v RSS) Text(p *Printer) {
 	p.Line("resident %s: %s anonymous, %s file, %s shmem · proportional %s · peak %s",
 		Size(v.RSS), Size(v.Anonymous), Size(v.File), Size(v.Shmem), Size(v.PSS), Size(v.Peak))
-	p.Line("virtual %s · peak %s · data %s · locked %s", Size(v.Virtual), Size(v.MaxVirtual), Size(v.Data), Size(v.Locked))
+	p.Line("virtual %s · peak %s · data %s · locked %s · committed %s", Size(v.Virtual), Size(v.MaxVirtual), Size(v.Data), Size(v.Locked), Size(v.Committed))
 	p.Line("%s · %s", plural(v.Minor, "minor fault"), plural(v.Major, "major fault"))
 }

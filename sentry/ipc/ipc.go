@@ -33,6 +33,8 @@ const (
 
 	// hugeTLB is SHM_HUGETLB.
 	hugeTLB = 0o4000
+	// noReserve is SHM_NORESERVE.
+	noReserve = 0o10000
 	// execute is SHM_EXEC.
 	execute = 0o100000
 )
@@ -109,7 +111,7 @@ func (t *Table) ByIndex(index int32) (*Segment, error) {
 // IPC_EXCL and a mode) may have made.
 //
 // Errors: ENOENT; EEXIST; EINVAL a size that cannot be or is more than there is;
-// EACCES; ENOSPC; ENOSYS huge pages.
+// EACCES; ENOSPC; ENOMEM overcommit; ENOSYS huge pages.
 func (t *Table) Get(who Caller, key int32, size uint64, flags int32) (int32, error) {
 	const op = "shmget"
 	t.mu.Lock()
@@ -157,7 +159,7 @@ func (t *Table) create(who Caller, key int32, size uint64, flags int32) (int32, 
 	case len(t.byID) >= MaxSegments:
 		return 0, memmap.Refuse(op, unix.ENOSPC, "there are %d segments", MaxSegments)
 	}
-	memory, err := shmem.NewFixed(t.mem, size)
+	memory, err := shmem.NewFixed(t.mem, size, flags&noReserve != 0)
 	if err != nil {
 		return 0, err
 	}

@@ -52,7 +52,7 @@ func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
 	}
 	p, err := fs.process(name)
 	if err != nil {
-		n, err := fs.walkSystem(path)
+		n, err := fs.walkSystem(path, who)
 		return n, "", err
 	}
 	return p.walk(rest)

@@ -47,7 +47,7 @@ func TestDirectories(t *testing.T) {
 	p, h := w.load(t, []string{path, "x"}, nil)
 	defer h.Release()
 	me := vfs.Caller{PID: p.PID(), TID: p.PID()}
-	if got := w.list(t, "/proc", me); !slices.Equal(got, []string{"self", "thread-self", "locks", "sys", "sysvipc", "2"}) {
+	if got := w.list(t, "/proc", me); !slices.Equal(got, []string{"self", "thread-self", "locks", "meminfo", "sys", "sysvipc", "2"}) {
 		t.Errorf("/proc: %v", got)
 	}
 	if got := w.list(t, "/proc/self/task", me); !slices.Equal(got, []string{"2"}) {

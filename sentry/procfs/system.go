@@ -21,21 +21,31 @@ const systemInode = 1 << 12
 type systemFile struct {
 	path string // below /proc
 	mode uint32
-	text func(*FS) []byte
+	text func(*FS) []byte // nil: one of knobs
 }
 
 var systemFiles = []systemFile{
 	{"locks", 0o444, (*FS).locks},
+	{"meminfo", 0o444, (*FS).meminfo},
 	{"sys/vm/max_map_count", 0o644, func(*FS) []byte { return fmt.Appendln(nil, mm.MaxMapCount) }},
+	{"sys/vm/overcommit_kbytes", 0o644, nil},
+	{"sys/vm/overcommit_memory", 0o644, nil},
+	{"sys/vm/overcommit_ratio", 0o644, nil},
 	{"sysvipc/shm", 0o444, (*FS).shm},
 }
 
 // walkSystem goes down path, whose first part is not a process: ENOENT.
-func (fs *FS) walkSystem(path string) (vfs.Node, error) {
+func (fs *FS) walkSystem(path string, who vfs.Caller) (vfs.Node, error) {
 	path = strings.TrimSuffix(path, "/")
 	for i := range systemFiles {
 		f := &systemFiles[i]
 		switch {
+		case f.path == path && f.text == nil:
+			return &synth.Knob{
+				Attr: systemAttr(path, f.mode), Writable: who.UID == 0,
+				Show: func() []byte { return fs.showKnob(path) },
+				Set:  func(b []byte) error { return fs.setKnob(path, b) },
+			}, nil
 		case f.path == path:
 			return &synth.Text{Attr: systemAttr(path, f.mode), Make: func() ([]byte, error) { return f.text(fs), nil }}, nil
 		case strings.HasPrefix(f.path, path+"/"):

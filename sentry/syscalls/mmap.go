@@ -155,7 +155,7 @@ func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 // /dev/zero comes to, where an offset leaves the end of the mapping without memory.
 func (r *mmapRequest) sharedAnonymous(t *sentry.Task, o memmap.MMapOpts) (uintptr, error) {
 	size, _ := memmap.PageRoundUp(r.length) // placeError saw the overflow
-	shared, err := shmem.NewAnonymous(t.Kernel().Config().Memory, size)
+	shared, err := shmem.NewAnonymous(t.Kernel().Config().Memory, size, o.NoReserve)
 	if err != nil {
 		return 0, err
 	}

@@ -28,20 +28,12 @@ func uname(t *sentry.Task, a sentry.Args) (uintptr, error) {
 
 // sysinfo(buf): the sandbox's memory, in bytes; without a limit, the host's total.
 func sysinfo(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	var host unix.Sysinfo_t
-	if err := unix.Sysinfo(&host); err != nil {
-		return 0, err
-	}
 	k := t.Kernel()
 	memory := k.Config().Memory.Stats()
-	total := uint64(host.Totalram) * uint64(host.Unit)
-	if memory.Limit != 0 {
-		total = memory.Limit
-	}
 	return 0, copyOut(t, addr(a[0]), unix.Sysinfo_t{
 		Uptime:   int64(k.Clock().Monotonic().Seconds()),
-		Totalram: total,
-		Freeram:  total - min(total, memory.Total),
+		Totalram: memory.RAM,
+		Freeram:  memory.RAM - min(memory.RAM, memory.Total),
 		Procs:    uint16(k.NumProcesses()),
 		Unit:     1,
 	})
