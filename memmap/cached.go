@@ -8,6 +8,9 @@ type CachedRun struct {
 	Dirty bool      // what is behind the file does not have them yet
 	Keep  bool      // a mapping may be writing it: it stays dirty when written back
 	Maps  []Mapping // who maps it or a part of it
+	// HostRefs is above zero for pages of the host's own, which guests map directly: In
+	// is then of the host's file, and this how many references each page has.
+	HostRefs uint32
 }
 
 // Cached is a Mappable whose pages can be looked at. Its methods take the locks
@@ -18,4 +21,12 @@ type Cached interface {
 	Runs() []CachedRun
 	// Length returns how long the file is, in bytes.
 	Length() (uint64, error)
+}
+
+// Counted is a File other than the MemoryFile that tells how many references its pages
+// have: each is a mapping's.
+type Counted interface {
+	File
+	// Counts calls f for the runs of fr's pages that have references, in order.
+	Counts(fr FileRange, f func(run FileRange, refs uint32))
 }

@@ -226,17 +226,21 @@ func (k *checker) pma(seg pmaSeg) {
 			k.wrong("pma %v is a zero page with an offset or a file", seg.Range)
 		}
 	}
-	if p.file == memmap.File(mm.mem) {
+	if _, counted := p.file.(memmap.Counted); counted || p.file == memmap.File(mm.mem) {
 		k.referenced(seg)
 	}
 }
 
-// referenced checks that every page of a pma is allocated.
+// referenced checks that every page of a pma is allocated, or referenced in the host's file.
 func (k *checker) referenced(seg pmaSeg) {
 	fr := seg.Value.fileRange(seg.Range, seg.Range)
 	n := uint64(0)
-	for u := range k.mm.mem.Refs(fr) {
-		n += u.Length()
+	if f, counted := seg.Value.file.(memmap.Counted); counted {
+		f.Counts(fr, func(run memmap.FileRange, _ uint32) { n += run.Length() })
+	} else {
+		for u := range k.mm.mem.Refs(fr) {
+			n += u.Length()
+		}
 	}
 	if n != fr.Length() {
 		k.wrong("pma %v: %#x of the %#x bytes at %v are allocated", seg.Range, n, fr.Length(), fr)

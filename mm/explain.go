@@ -212,6 +212,12 @@ func (mm *MemoryManager) explainPage(e *Explanation, seg vmaSeg, p pmaSeg) {
 	for _, id := range mm.pinsOf(info.File, info.Offset) {
 		e.pass(mm.pinEvent(id), "the page is pinned (pin %d): it stays where it is, and children get copies", id)
 	}
+	if end, lost := mm.lostBehind(seg, p, e.Addr); lost {
+		e.fail(memmap.BeyondEOF, unix.SIGBUS, busAdrErr, Rule{
+			Text: fmt.Sprintf("the file still reaches to %v: the host has cut it, it ends at offset %#x", e.Addr, uint64(end)),
+		})
+		return
+	}
 	switch {
 	case mm.mustOwn(&p.Value, e.At):
 		if p.Value.kind == owned && mm.mem.HasUniqueRef(p.Value.fileRange(p.Range, e.Addr.Page())) {

@@ -53,7 +53,7 @@ type PMAInfo struct {
 	File      memmap.File
 	InMemory  bool // File is the MemoryFile
 	Offset    memmap.FileOffset
-	Refs      []RefRun // reference counts of the pages, ascending, if InMemory
+	Refs      []RefRun // reference counts of the pages, ascending, if File tells
 	FileName  string   // the vma's name if the pages are a file's
 	Cause     memmap.Cause
 	// Event is what made it what it is: the fault that brought (the first of) its pages
@@ -237,6 +237,11 @@ func (mm *MemoryManager) pmaInfo(vseg vmaSeg, p pmaSeg, ar memmap.AddrRange) PMA
 	}
 	if v.kind == shared || v.kind == clean {
 		info.FileName = mm.nameOf(vseg)
+	}
+	if f, counted := v.file.(memmap.Counted); counted {
+		f.Counts(fr, func(run memmap.FileRange, refs uint32) {
+			info.Refs = append(info.Refs, RefRun{Bytes: run.Length(), Refs: refs})
+		})
 	}
 	if info.InMemory {
 		info.Refs = refRuns(mm.mem, fr)

@@ -67,6 +67,10 @@ func (mm *MemoryManager) describeMarks(entries []uint64, ar memmap.AddrRange) {
 // describePages sets the entries of part, the first of which is entries[0].
 func (mm *MemoryManager) describePages(entries []uint64, p pmaSeg, part memmap.AddrRange) {
 	v := &p.Value
+	if f, counted := v.file.(memmap.Counted); counted {
+		describeForeign(entries, f, v.fileRange(p.Range, part))
+		return
+	}
 	if v.file != memmap.File(mm.mem) {
 		for i := range part.Length() / memmap.PageSize {
 			entries[i] = PagemapPresent | PagemapZero
@@ -86,4 +90,18 @@ func (mm *MemoryManager) describePages(entries []uint64, p pmaSeg, part memmap.A
 			entries[(off-fr.Start)/memmap.PageSize] = entry | uint64(off/memmap.PageSize)
 		}
 	}
+}
+
+// describeForeign is describePages for pages fr of the host's own, whose frames nobody
+// knows: as Linux tells those who may not, they are 0.
+func describeForeign(entries []uint64, f memmap.Counted, fr memmap.FileRange) {
+	f.Counts(fr, func(run memmap.FileRange, refs uint32) {
+		entry := uint64(PagemapPresent | PagemapFile)
+		if refs == 1 {
+			entry |= PagemapExclusive
+		}
+		for off := run.Start; off < run.End; off += memmap.PageSize {
+			entries[(off-fr.Start)/memmap.PageSize] = entry
+		}
+	})
 }

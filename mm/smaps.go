@@ -82,7 +82,7 @@ func (mm *MemoryManager) sumPages(seg vmaSeg) pageSums {
 		switch {
 		case p.Value.rss == rssNone:
 		case p.Value.file != memmap.File(mm.mem):
-			s.addRun(&p.Value, part.Length(), 1)
+			s.addForeign(&p.Value, p.Value.fileRange(p.Range, part))
 		case mm.marks.Overlaps(part):
 			mm.sumMarked(&s, p, part)
 		default:
@@ -95,6 +95,16 @@ func (mm *MemoryManager) sumPages(seg vmaSeg) pageSums {
 		s.locked = s.pss
 	}
 	return s
+}
+
+// addForeign is addRun for pages fr of a File that is not the MemoryFile.
+func (s *pageSums) addForeign(p *pma, fr memmap.FileRange) {
+	f, counted := p.file.(memmap.Counted)
+	if !counted {
+		s.addRun(p, fr.Length(), 1)
+		return
+	}
+	f.Counts(fr, func(run memmap.FileRange, refs uint32) { s.addRun(p, run.Length(), refs) })
 }
 
 // sumMarked adds up the part of p at ar, where pages may have been given away.

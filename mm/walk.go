@@ -15,7 +15,7 @@ type Walk struct {
 	FileOffset memmap.MappableOffset
 	PMA        *PMAInfo
 	MemOffset  memmap.FileOffset     // addr's offset in PMA.File
-	Refs       uint32                // of that page, if in the MemoryFile
+	Refs       uint32                // of that page, if its File tells
 	Pins       []int64               // the process's pins that hold that page
 	Host       *platform.HostMapping // what the host says is mapped there
 	HostErr    error                 // why the host could not be asked
@@ -47,9 +47,12 @@ func (mm *MemoryManager) Walk(addr memmap.Addr) Walk {
 	w.PMA = &pi
 	w.MemOffset = pi.Offset + memmap.FileOffset(addr-pi.AR.Start)
 	w.Pins = mm.pinsOf(pi.File, w.MemOffset)
+	page := memmap.FileRange{Start: w.MemOffset &^ (memmap.PageSize - 1)}
+	page.End = page.Start + memmap.PageSize
+	if f, counted := pi.File.(memmap.Counted); counted {
+		f.Counts(page, func(_ memmap.FileRange, refs uint32) { w.Refs = refs })
+	}
 	if pi.InMemory {
-		page := memmap.FileRange{Start: w.MemOffset &^ (memmap.PageSize - 1)}
-		page.End = page.Start + memmap.PageSize
 		for u := range mm.mem.Refs(page) {
 			w.Refs = u.Refs
 		}

@@ -147,7 +147,7 @@ func (k StopKind) String() string {
 type Stop struct {
 	Kind   StopKind
 	Addr   memmap.Addr       // Fault, Exception: siginfo's address
-	Access memmap.AccessType // Fault: what was tried, from siginfo and the instruction
+	Access memmap.AccessType // Fault, and SIGBUS for a page: what was tried, from siginfo and the instruction
 	Signal unix.Signal       // Fault, Exception: what the host raised
 	Code   int32             // Fault, Exception: siginfo's si_code
 	Detail string            // Died, Compat: what happened, for people

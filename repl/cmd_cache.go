@@ -23,7 +23,8 @@ func cacheCommands() []*Command {
 		{
 			Name: "cache", Group: "files", Synopsis: "[FILE]", Summary: "files whose pages are in memory; with FILE which pages, dirty or not, and who maps them",
 			Help: "FILE is a path as the current process would follow it, or a name that `cache` has printed. READS is how often pages were brought in. " +
-				"Dirty pages that a mapping may be writing are kept dirty when they are written back.",
+				"Dirty pages that a mapping may be writing are kept dirty when they are written back. " +
+				"With --file-cache host the pages of the host's files are the host's own: shown is what guests map of them.",
 			Examples: []Example{
 				{Setup: sharedFile, Line: "cache", Shows: "a row a file"},
 				{Setup: sharedFile, Line: "cache /dev/shm/a", Shows: "one page, mapped by one"},
@@ -84,7 +85,9 @@ func viewCached(f debugger.CachedFile, runs []memmap.CachedRun) view.CachedFile 
 	v := view.CachedFile{Name: nameOf(f), Kind: "memory", Dev: device(f.Device), Inode: f.Inode, Cached: cachedBytes(runs), Mappings: countMappings(runs)}
 	v.Size, _ = f.Pages.Length() // 0 if what is behind it cannot be asked
 	v.Dirty, _ = debugger.Dirty(runs)
-	if f.Backed != nil {
+	if f.Backed != nil && f.Backed.OfHost() {
+		v.Kind = "host"
+	} else if f.Backed != nil {
 		v.Kind, v.Reads = "file", f.Backed.Reads()
 		if err := f.Backed.LastError(); err != nil {
 			v.Error = err.Error()
@@ -138,16 +141,14 @@ func (s *Session) viewPages(f debugger.CachedFile) view.CachedPages {
 
 func (s *Session) viewRun(r memmap.CachedRun) view.CachedRun {
 	v := view.CachedRun{
-		Offset: view.Addr(r.Pages.Start), Length: r.Pages.Length(), Memory: view.Addr(r.In.Start), Dirty: r.Dirty, Kept: r.Dirty && r.Keep,
+		Offset: view.Addr(r.Pages.Start), Length: r.Pages.Length(), Dirty: r.Dirty, Kept: r.Dirty && r.Keep,
 		Refs: []view.Refs{}, Maps: []view.Mapper{},
 	}
-	for u := range s.config.Memory.Refs(r.In) {
-		pages := u.Length() / memmap.PageSize
-		if n := len(v.Refs); n > 0 && v.Refs[n-1].Refs == u.Refs {
-			v.Refs[n-1].Pages += pages
-			continue
-		}
-		v.Refs = append(v.Refs, view.Refs{Pages: pages, Refs: u.Refs})
+	if r.HostRefs > 0 {
+		v.Refs = append(v.Refs, view.Refs{Pages: v.Length / memmap.PageSize, Refs: r.HostRefs})
+	} else {
+		at := view.Addr(r.In.Start)
+		v.Memory, v.Refs = &at, s.memoryRefs(r.In)
 	}
 	for _, m := range r.Maps {
 		v.Maps = append(v.Maps, view.Mapper{
@@ -155,6 +156,20 @@ func (s *Session) viewRun(r memmap.CachedRun) view.CachedRun {
 		})
 	}
 	return v
+}
+
+// memoryRefs returns the reference counts of pages of guest memory.
+func (s *Session) memoryRefs(fr memmap.FileRange) []view.Refs {
+	all := []view.Refs{}
+	for u := range s.config.Memory.Refs(fr) {
+		pages := u.Length() / memmap.PageSize
+		if n := len(all); n > 0 && all[n-1].Refs == u.Refs {
+			all[n-1].Pages += pages
+			continue
+		}
+		all = append(all, view.Refs{Pages: pages, Refs: u.Refs})
+	}
+	return all
 }
 
 // walkCache is the step of walk from a file's offset to its cached page; nil if at
@@ -168,6 +183,9 @@ func (s *Session) walkCache(at place) *view.CacheStep {
 	f := parts[0]
 	off := f.Range.Start
 	v := &view.CacheStep{File: nameOf(f.CachedFile), Offset: view.Addr(off), Found: "hole"}
+	if f.Backed != nil && f.Backed.OfHost() {
+		v.Found = "host"
+	}
 	if size, err := f.Pages.Length(); err == nil && uint64(off) >= size {
 		v.Found = "beyond-eof"
 	}
@@ -176,7 +194,9 @@ func (s *Session) walkCache(at place) *view.CacheStep {
 			continue
 		}
 		run := s.viewRun(onlyPage(r, off))
-		v.Found, v.Page = "cached", &run
+		if v.Page = &run; v.Found == "hole" {
+			v.Found = "cached"
+		}
 	}
 	return v
 }
@@ -235,6 +255,15 @@ func changed(f debugger.CachedFile, did string, bytes uint64, detail string) vie
 	v := view.FileChange{Name: nameOf(f), Did: did, Bytes: bytes, Cached: cachedBytes(runs), Detail: detail}
 	v.Dirty, _ = debugger.Dirty(runs)
 	return v
+}
+
+// evicted drops what of f's pages in mr can go.
+func evicted(f debugger.CachedFile, mr memmap.MappableRange) view.FileChange {
+	n, detail := f.Backed.EvictRange(mr), ""
+	if f.Backed.OfHost() {
+		detail = "its pages are the host's: only mappings of them went"
+	}
+	return changed(f, "evicted", n, detail)
 }
 
 // nowhere says of a file that there is nothing behind its pages.
@@ -348,8 +377,7 @@ func runEvict(c *call) (view.Value, error) {
 		if f.Backed == nil {
 			return nil, memmap.Refuse("evict", unix.ENOTSUP, "%s: %s", nameOf(f), nowhere)
 		}
-		n := f.Backed.EvictRange(allPages)
-		return view.FileChanges{Rows: []view.FileChange{changed(f, "evicted", n, "")}}, nil
+		return view.FileChanges{Rows: []view.FileChange{evicted(f, allPages)}}, nil
 	}
 	sp, err := c.onlySpan(lang.LonePage)
 	if err != nil {
@@ -391,7 +419,7 @@ func (c *call) evictRange(sp span) (view.Value, error) {
 		if f.Backed == nil {
 			continue
 		}
-		v.Rows = append(v.Rows, changed(f.CachedFile, "evicted", f.Backed.EvictRange(f.Range), ""))
+		v.Rows = append(v.Rows, evicted(f.CachedFile, f.Range))
 	}
 	return v, err
 }

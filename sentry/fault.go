@@ -161,8 +161,21 @@ func (t *Task) lower() {
 	t.lifted = nil
 }
 
+// lostPage answers an access to a page that is mapped and that the host could not
+// bring in.
+func (t *Task) lostPage(stop *platform.Stop) {
+	cause, err := t.mm.HandleLostPage(t.Actor("fault"), stop.Addr, stop.Access)
+	info := faultInfo(stop.Addr, err)
+	t.notePageFault(stop, info)
+	t.force(info, &Report{Addr: stop.Addr, Access: stop.Access, Cause: cause, Err: err})
+}
+
 // exception passes a hardware exception on, unchanged.
 func (t *Task) exception(stop *platform.Stop) {
+	if stop.Signal == unix.SIGBUS && stop.Code == busAdrErr {
+		t.lostPage(stop)
+		return
+	}
 	info := &SigInfo{Signal: int32(stop.Signal), Code: stop.Code, Addr: stop.Addr}
 	t.noteException(stop)
 	if stop.Signal == unix.SIGTRAP {

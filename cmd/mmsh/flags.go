@@ -37,6 +37,7 @@ mmsh version | help [COMMAND]
       --rw PATH        a directory or file of the host that guests may change (repeatable); all else they change privately
       --cwd DIR, --env K[=V], --stdin FILE, --stdout FILE
       --mem SIZE       most memory the guests may hold (default half of the machine's); also --procs N --max-output SIZE --max-events N
+      --file-cache sentry|host          pages of the host's files kept by mmsh (default), or the host's mapped directly
       --unsafe-host    lets scripts use !COMMAND
       --no-rc, -q      no rc file; no greeting
 `
@@ -60,6 +61,7 @@ type options struct {
 	env       []string
 	stdin     string
 	stdout    string
+	fileCache string // sentry or host
 	mem       uint64
 	procs     int
 	maxOutput uint64
@@ -80,7 +82,7 @@ var later = []string{"record", "transcript", "confine", "max-files", "format"}
 // parseFlags reads the command line. run says that it is `mmsh run`'s, whose
 // defaults differ.
 func parseFlags(args []string, run bool) (*options, error) {
-	o := &options{color: "auto", window: 4 << 10, sched: sentry.SchedDet, mem: halfOfMemory()}
+	o := &options{color: "auto", fileCache: "sentry", window: 4 << 10, sched: sentry.SchedDet, mem: halfOfMemory()}
 	if run {
 		o.window, o.sched, o.maxEvents = mm.WindowAuto, sentry.SchedFree, -1
 	}
@@ -129,12 +131,7 @@ func (o *options) define(fs *flag.FlagSet) {
 	fs.BoolVar(&o.noRC, "no-rc", false, "")
 	fs.BoolVar(&o.quiet, "q", false, "")
 	fs.BoolVar(&o.unsafe, "unsafe-host", false, "")
-	fs.Func("file-cache", "", func(v string) error {
-		if v != "sentry" {
-			return errors.New("only `sentry` is in this version")
-		}
-		return nil
-	})
+	fs.Func("file-cache", "", oneOf(&o.fileCache, "sentry", "host"))
 	for _, name := range later {
 		fs.Func(name, "", func(string) error { return errors.New("not in this version") })
 	}

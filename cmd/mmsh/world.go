@@ -74,6 +74,9 @@ func (m *machine) newWorld() (*debugger.World, error) {
 		root = "/"
 	}
 	cache := pagecache.New(m.memory)
+	if m.options.fileCache == "host" {
+		cache.MapHost(m.platform.ForgetFD)
+	}
 	host, err := hostfs.New(root, cache)
 	if err != nil {
 		return nil, fmt.Errorf("--root %s: %w", root, err)

@@ -8,6 +8,7 @@ package difftest
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,18 +25,20 @@ import (
 
 // Options say how a program is run.
 type Options struct {
-	Args    []string // behind argv[0], which is the program's path
-	Env     []string // nil: a small fixed environment
-	Stdin   string
-	TTY     *os.File      // descriptors 0, 1 and 2, if not nil; Result has no output then
-	Cwd     string        // "": Scratch or testdata
-	Scratch string        // an empty directory of the host's; a guest finds files in memory there
-	Written string        // a directory of the host's that a guest changes as it would natively
-	Private bool          // Scratch is the host's own for the guest too, under the private layer
-	Sched   sentry.Sched  // of the guest
-	ASIO    mm.ASIOMode   // copies by way of the guest's own mappings; see mm.ASIO
-	Auto    bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
-	Timeout time.Duration // 0: a minute
+	Args      []string // behind argv[0], which is the program's path
+	Env       []string // nil: a small fixed environment
+	Stdin     string
+	TTY       *os.File      // descriptors 0, 1 and 2, if not nil; Result has no output then
+	Cwd       string        // "": Scratch or testdata
+	Scratch   string        // an empty directory of the host's; a guest finds files in memory there
+	Written   string        // a directory of the host's that a guest changes as it would natively
+	Private   bool          // Scratch is the host's own for the guest too, under the private layer
+	Sched     sentry.Sched  // of the guest
+	ASIO      mm.ASIOMode   // copies by way of the guest's own mappings; see mm.ASIO
+	Auto      bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
+	HostCache bool          // files of the host are mapped directly; see pagecache.Cache.MapHost
+	Stderr    io.Writer     // a guest's, instead of Result's; called in the guest's own write
+	Timeout   time.Duration // 0: a minute
 }
 
 func (o *Options) setDefaults(t testing.TB) {

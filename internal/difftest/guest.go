@@ -65,14 +65,17 @@ func newWorld(o Options) (*world, error) {
 	if w.memory, err = pgalloc.New(pgalloc.Options{}); err != nil {
 		return nil, err
 	}
+	if w.platform, err = ptrace.New(); err != nil {
+		return nil, err
+	}
 	w.cache = pagecache.New(w.memory)
+	if o.HostCache {
+		w.cache.MapHost(w.platform.ForgetFD)
+	}
 	if w.host, err = hostfs.New("/", w.cache); err != nil {
 		return nil, err
 	}
 	if w.private, err = memfs.NewOver(w.host, w.memory, memfs.Options{}); err != nil {
-		return nil, err
-	}
-	if w.platform, err = ptrace.New(); err != nil {
 		return nil, err
 	}
 	window := &mm.FaultWindow{}
@@ -109,6 +112,9 @@ func newWorld(o Options) (*world, error) {
 		Stdin:    strings.NewReader(o.Stdin),
 		Stdout:   &w.stdout,
 		Stderr:   &w.stderr,
+	}
+	if o.Stderr != nil {
+		config.Stderr = o.Stderr
 	}
 	if o.TTY != nil {
 		config.Stdin, config.Stdout, config.Stderr = o.TTY, o.TTY, o.TTY

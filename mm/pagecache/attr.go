@@ -7,12 +7,12 @@ import (
 )
 
 // Attr returns the file's attributes as its users see them. ok is false if f is
-// open for reading only: then the Backing is asked.
+// open for reading only, or the host keeps it: then the Backing is asked.
 func (f *File) Attr() (a Attr, ok bool) {
 	f.attrMu.Lock()
 	defer f.attrMu.Unlock()
 	w := f.writer()
-	if w == nil {
+	if w == nil || f.host != nil {
 		return Attr{}, false
 	}
 	f.noteMappedWrites()
@@ -161,8 +161,12 @@ func (f *File) noteMappedWrites() {
 	f.w.unsaved |= AttrMTime | AttrCTime
 }
 
-// touch sets the times in mask to now. attrMu is held, and f.w is there.
+// touch sets the times in mask to now. attrMu is held, and f.w is there. A file that
+// the host keeps has the host's.
 func (f *File) touch(mask AttrMask) {
+	if f.host != nil {
+		return
+	}
 	now := f.w.now()
 	for _, t := range []struct {
 		mask AttrMask
@@ -183,7 +187,7 @@ func (f *File) UpdateAttr(a Attr) {
 	defer f.attrMu.Unlock()
 	f.dataMu.Lock()
 	defer f.dataMu.Unlock()
-	if f.w == nil {
+	if f.w == nil || f.host != nil {
 		return
 	}
 	old, unsaved := f.w.attr, f.w.unsaved

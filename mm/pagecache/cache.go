@@ -20,8 +20,9 @@ type Cache struct {
 	written map[inode]*File
 	turn    int // of WriteSome
 
-	failed func(*File, error) // of writeback; may be nil
-	news   atomic.Uint64      // bytes that became dirty since the last WriteSome
+	failed   func(*File, error) // of writeback; may be nil
+	forgetFD func(fd int)       // see MapHost; nil: pages are kept here
+	news     atomic.Uint64      // bytes that became dirty since the last WriteSome
 }
 
 // inode is a file whatever its Key's times are.
@@ -37,6 +38,13 @@ func New(mem *pgalloc.MemoryFile) *Cache {
 // OnFailure sets who is called when a file's pages or attributes could not be
 // written, with locks of the file held. It is set before files are opened.
 func (c *Cache) OnFailure(failed func(f *File, err error)) { c.failed = failed }
+
+// MapHost has the host's pages mapped instead of keeping pages in guest memory, for
+// files whose Backing has a descriptor that the host lets be mapped. Then all about such
+// a file is as the host has it now: bytes, size, times. forget is told of
+// descriptors before they are closed (platform.Platform.ForgetFD). It is called before
+// files are opened.
+func (c *Cache) MapHost(forget func(fd int)) { c.forgetFD = forget }
 
 // Attr returns the attributes of a file as who writes it sees them: ok is false if
 // nobody has it open for writing.
@@ -93,16 +101,11 @@ func (c *Cache) OpenWritable(k Key, b WritableBacking, o WriteOptions) *File {
 func (c *Cache) open(k Key, b Backing, w *writable) (f *File, shared bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f, shared = c.written[k.inode()]
+	f, shared = c.find(k)
 	if !shared {
-		f, shared = c.files[k]
+		f = c.newFile(k, b, w)
 	}
-	if !shared {
-		f = &File{cache: c, key: k, backing: b, w: w}
-		c.files[k] = f
-		c.order = append(c.order, f)
-	}
-	if w != nil && !f.writing {
+	if w != nil && !f.writing && f.host == nil {
 		f.writing = true
 		c.written[k.inode()] = f
 	}
@@ -110,6 +113,40 @@ func (c *Cache) open(k Key, b Backing, w *writable) (f *File, shared bool) {
 	f.opens++
 	return f, shared
 }
+
+// find returns the File of k, if there is one. c.mu is held.
+func (c *Cache) find(k Key) (f *File, ok bool) {
+	if f, ok = c.written[k.inode()]; ok {
+		return f, true
+	}
+	if f, ok = c.files[k.ofHost()]; ok && c.forgetFD != nil {
+		return f, true
+	}
+	f, ok = c.files[k]
+	return f, ok
+}
+
+// newFile makes the File of k. c.mu is held.
+func (c *Cache) newFile(k Key, b Backing, w *writable) *File {
+	f := &File{cache: c, backing: b, w: w}
+	if c.forgetFD != nil {
+		f.host = newHostFile(b)
+	}
+	if f.host != nil {
+		k = k.ofHost()
+		if w != nil {
+			f.host.openForWriting(w.out)
+		}
+	}
+	f.key = k
+	c.files[k] = f
+	c.order = append(c.order, f)
+	return f
+}
+
+// ofHost returns the key of a file that the host keeps: it is the same whatever is
+// done to it.
+func (k Key) ofHost() Key { return Key{Dev: k.Dev, Ino: k.Ino} }
 
 // release drops a user of f, and f with its last one, once it is written out.
 func (c *Cache) release(f *File) error {

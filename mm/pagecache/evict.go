@@ -55,7 +55,11 @@ func (f *File) evictClean(mr memmap.MappableRange) uint64 {
 func (f *File) EvictRange(mr memmap.MappableRange) uint64 {
 	f.mapsMu.Lock()
 	defer f.mapsMu.Unlock()
-	if f.w != nil {
+	switch {
+	case f.host != nil: // none of it is in guest memory
+		f.maps.Invalidate(mr, false)
+		return 0
+	case f.w != nil:
 		return f.evictRange(mr)
 	}
 	return f.evictClean(mr)

@@ -25,7 +25,8 @@ type File struct {
 	cache   *Cache
 	key     Key
 	backing Backing
-	users   int // Cache.mu
+	host    *hostFile // its pages are the host's: those below are empty; or nil
+	users   int       // Cache.mu
 
 	writing bool   // somebody has opened it for writing; Cache.mu
 	opens   uint64 // Cache.mu
@@ -147,6 +148,9 @@ func (f *File) CopyMapping(ms memmap.MappingSpace, _, dst memmap.AddrRange, offs
 func (f *File) Translate(required, optional memmap.MappableRange, at memmap.AccessType) ([]memmap.Translation, error) {
 	f.dataMu.Lock()
 	defer f.dataMu.Unlock()
+	if f.host != nil {
+		return f.translateHost(required, optional, at)
+	}
 	if at.Write && f.w == nil {
 		return nil, &memmap.BusError{Err: fmt.Errorf("%w: the file is open for reading only", unix.EROFS)}
 	}

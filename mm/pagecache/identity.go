@@ -58,8 +58,14 @@ func (h *Handle) Name() string { return h.id.MappedName() }
 // that may be written.
 func (h *Handle) ConfigureMMap(o *memmap.MMapOpts) error {
 	o.MaxPerms = memmap.AnyAccess
+	if host := h.file.host; host != nil && !host.exec {
+		if o.Perms.Execute {
+			return fmt.Errorf("mmap %s: %w: the host does not let it be executed", h.Name(), unix.EPERM)
+		}
+		o.MaxPerms.Execute = false
+	}
 	if !o.Private && !h.writable {
-		o.MaxPerms = memmap.ReadExecute
+		o.MaxPerms.Write = false
 		if o.Perms.Write {
 			return fmt.Errorf("mmap %s: %w: it is open for reading only", h.Name(), unix.EACCES)
 		}

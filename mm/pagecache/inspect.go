@@ -10,6 +10,9 @@ import (
 
 // Runs implements memmap.Cached.
 func (f *File) Runs() []memmap.CachedRun {
+	if f.host != nil {
+		return f.hostRuns()
+	}
 	f.mapsMu.Lock()
 	defer f.mapsMu.Unlock()
 	f.dataMu.RLock()

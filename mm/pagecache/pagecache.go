@@ -9,8 +9,11 @@
 // Lock order, outer to inner: File.attrMu (attributes, the size's changes) →
 // File.mapsMu (who maps what; not taken by Translate) → memory managers' activeMu
 // → File.dataMu (pages, what is dirty; taken by Translate) → the Backing,
-// Cache.mu, pgalloc.MemoryFile: leaves. Memory managers call AddMapping and its
+// Cache.mu, hostFile.mu, pgalloc.MemoryFile: leaves. Memory managers call AddMapping and its
 // sisters with their mappingMu held, which lies between attrMu and mapsMu.
+//
+// With Cache.MapHost the pages of files that have a descriptor are the host's own, and
+// nothing of the above is kept: see hostfile.go.
 //
 // Read cache.go, then file.go and fill.go; for writing writable.go, dirty.go,
 // write.go, truncate.go and writeback.go.

@@ -45,7 +45,9 @@ func (f *File) setSize(size uint64) (old uint64, err error) {
 	case size > maxSize:
 		return 0, fmt.Errorf("truncate to %#x: %w", size, unix.EFBIG)
 	}
-	old = f.w.attr.Size
+	if old, err = f.size(); err != nil {
+		return 0, err
+	}
 	a := f.w.attr
 	a.Size = size
 	if err := f.w.out.SetMaskedAttributes(AttrSize, a); err != nil {

@@ -67,8 +67,20 @@ func (w *writable) gone() bool {
 // closeBackings closes what f reads and writes through.
 func (f *File) closeBackings() error {
 	var err error
+	if f.host != nil {
+		f.host.close()
+	}
 	if f.w != nil && f.w.apart {
+		f.forgetFD(f.w.out)
 		err = f.w.out.Close()
 	}
+	f.forgetFD(f.backing)
 	return errors.Join(err, f.backing.Close())
+}
+
+// forgetFD tells the platform that b's descriptor, which it may have mapped, goes.
+func (f *File) forgetFD(b Backing) {
+	if d, ok := b.(described); ok && f.host != nil {
+		f.cache.forgetFD(d.FD())
+	}
 }

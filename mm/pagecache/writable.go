@@ -85,6 +85,9 @@ func (f *File) becomeWritable(b WritableBacking, o *WriteOptions) (first bool) {
 	}
 	f.w = newWritable(b, o)
 	f.w.apart = true
+	if f.host != nil {
+		f.host.openForWriting(b)
+	}
 	return true
 }
 
@@ -97,7 +100,7 @@ func (f *File) writer() *writable {
 
 // size returns where the file ends, in bytes. dataMu is held.
 func (f *File) size() (uint64, error) {
-	if f.w != nil {
+	if f.w != nil && f.host == nil {
 		return f.w.attr.Size, nil
 	}
 	return f.backing.Size()
@@ -106,7 +109,7 @@ func (f *File) size() (uint64, error) {
 // readLimit returns from where on nothing is asked of the Backing: somebody else
 // may have made it longer than we know. dataMu is held.
 func (f *File) readLimit() uint64 {
-	if f.w != nil {
+	if f.w != nil && f.host == nil {
 		return f.w.attr.Size
 	}
 	return math.MaxUint64

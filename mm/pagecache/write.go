@@ -27,7 +27,9 @@ func (f *File) WriteAt(p []byte, off uint64) (int, error) {
 func (f *File) Append(p []byte) (n int, off uint64, err error) {
 	f.attrMu.Lock()
 	defer f.attrMu.Unlock()
-	if w := f.writer(); w != nil {
+	if w := f.writer(); w != nil && f.host != nil {
+		return f.appendHost(p)
+	} else if w != nil {
 		off = w.attr.Size
 	}
 	n, err = f.write(p, off)
@@ -48,6 +50,10 @@ func (f *File) write(p []byte, off uint64) (int, error) {
 	}
 	p = p[:min(uint64(len(p)), maxSize-off)]
 	f.touch(AttrMTime | AttrCTime)
+	if f.host != nil {
+		n, err := writeAll(f.w.out, safemem.Of(p), off)
+		return int(n), err
+	}
 	if err := f.zeroTail(off); err != nil {
 		return 0, err
 	}
@@ -102,7 +108,7 @@ func (f *File) writeCached(p []byte, off uint64, seg segment.Segment[memmap.Mapp
 
 // growTo moves the file's end to end if it lies before. attrMu and dataMu are held.
 func (f *File) growTo(end uint64) {
-	if end > f.w.attr.Size {
+	if f.host == nil && end > f.w.attr.Size {
 		f.w.attr.Size = end
 		f.w.unsaved |= AttrSize
 	}
@@ -112,6 +118,9 @@ func (f *File) growTo(end uint64) {
 // lies behind: mappings may have left something there, which must not become part
 // of the file. dataMu is held for writing.
 func (f *File) zeroTail(end uint64) error {
+	if f.host != nil {
+		return nil // the host has done it
+	}
 	size := f.w.attr.Size
 	return f.zero(size, min(end, uint64(pagesOf(0, size).End)))
 }

@@ -21,15 +21,35 @@ const maxInsn = 15
 //     counts as a read: if it was a write, SEGV_ACCERR follows.
 //   - An instruction may go on in the next page, and so be fetched from there.
 func (c *Context) access(si *signalInfo) memmap.AccessType {
-	rip := c.hw.Rip
-	next := uint64(memmap.Addr(rip).Page().End)
-	straddles := si.Addr == next && next < rip+maxInsn // perhaps
 	switch {
-	case si.Addr == rip:
+	case si.Addr == c.hw.Rip:
 		return memmap.Execute
-	case si.Code == segvAccErr && !straddles:
+	case si.Code == segvAccErr && !c.straddles(si):
 		return memmap.Write
 	}
+	return c.decoded(si)
+}
+
+// straddles reports whether the address may be where the instruction goes on in the
+// next page.
+func (c *Context) straddles(si *signalInfo) bool {
+	next := uint64(memmap.Addr(c.hw.Rip).Page().End)
+	return si.Addr == next && next < c.hw.Rip+maxInsn
+}
+
+// attempt is access for a SIGBUS, whose code tells nothing: the page is mapped, and
+// cannot be had.
+func (c *Context) attempt(si *signalInfo) memmap.AccessType {
+	if si.Addr == c.hw.Rip {
+		return memmap.Execute
+	}
+	return c.decoded(&signalInfo{Code: segvMapErr, Addr: si.Addr})
+}
+
+// decoded is access by what the instruction says.
+func (c *Context) decoded(si *signalInfo) memmap.AccessType {
+	rip := c.hw.Rip
+	next := uint64(memmap.Addr(rip).Page().End)
 	code := c.codeAt(rip)
 	inst, err := x86asm.Decode(code, 64)
 	known := err == nil && inst.Op != 0 // a truncated one has neither error nor Op
@@ -40,7 +60,7 @@ func (c *Context) access(si *signalInfo) memmap.AccessType {
 		ops = operands(&inst, &c.hw)
 	}
 	switch {
-	case straddles && isFetch(next, end, known, ops):
+	case c.straddles(si) && isFetch(next, end, known, ops):
 		return memmap.Execute
 	case si.Code == segvAccErr || writes(ops, si.Addr):
 		return memmap.Write

@@ -20,6 +20,7 @@ func (as *AddressSpace) Apply(via platform.Context, ops []platform.MapOp) error 
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	fs, err := as.files(ops)
+	defer as.done(fs)
 	if err != nil {
 		return err
 	}
@@ -59,8 +60,8 @@ func (as *AddressSpace) check(op *platform.MapOp) error {
 // files knows the stubs' numbers of the descriptors that a few ops name.
 type files []struct{ ours, theirs int }
 
-// files returns what the stubs call the descriptors of ops. New ones are passed to
-// them first.
+// files returns what the stubs call the descriptors of ops, until done. New ones are
+// passed to them first.
 func (as *AddressSpace) files(ops []platform.MapOp) (files, error) {
 	var fs files
 	for i := range ops {
@@ -73,11 +74,18 @@ func (as *AddressSpace) files(ops []platform.MapOp) (files, error) {
 		}
 		theirs, err := as.zygote.fd(fd)
 		if err != nil {
-			return nil, err
+			return fs, err
 		}
 		fs = append(fs, struct{ ours, theirs int }{fd, theirs})
 	}
 	return fs, nil
+}
+
+// done says that the descriptors of fs are not named any more.
+func (as *AddressSpace) done(fs files) {
+	for _, f := range fs {
+		as.zygote.fds.done(f.ours)
+	}
 }
 
 // find returns the stubs' number of our descriptor fd, -1 if fs has it not.

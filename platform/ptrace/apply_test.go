@@ -149,3 +149,37 @@ func TestAReusedDescriptorIsTheNewFile(t *testing.T) {
 		unix.Close(fd)
 	}
 }
+
+// The stubs keep few descriptors, those used last; what was mapped through others
+// stays, and they are passed again when they are needed.
+func TestStubsKeepFewDescriptors(t *testing.T) {
+	g := newGuest(t, testPlatform(t), 0x8b, 0x00, 0x0f, 0x05) // mov eax, [rax]; syscall
+	z := g.p.zygote.Load()
+	z.fds.most = 4
+	const n = 20
+	var files [n]memFile
+	at := func(i int) memmap.AddrRange { return page(0x700000 + memmap.Addr(i)*memmap.PageSize) }
+	for i := range files {
+		files[i] = newMemFile(t, memmap.PageSize)
+		files[i].write(t, []byte{byte(i + 1)}, 0)
+		g.apply(platform.MapOp{AR: at(i), File: files[i], At: memmap.Read})
+		if have := len(z.fds.known); have > 4 {
+			t.Fatalf("the stubs have %d descriptors", have)
+		}
+	}
+	var ops []platform.MapOp // more than they are to have, in one call
+	for i := range files {
+		g.regs.Rip, g.regs.Rax = uint64(codeAt), uint64(at(i).Start)
+		g.expectCall(uint64(i + 1))
+		ops = append(ops, platform.MapOp{AR: at(n - 1 - i), File: files[i], At: memmap.Read})
+	}
+	g.apply(ops...)
+	for i := range files {
+		g.regs.Rip, g.regs.Rax = uint64(codeAt), uint64(at(n-1-i).Start)
+		g.expectCall(uint64(i + 1))
+	}
+	if len(z.fds.busy) != 0 {
+		t.Errorf("%d descriptors are still named", len(z.fds.busy))
+	}
+	g.apply(platform.MapOp{AR: at(0), File: newMemFile(t, memmap.PageSize), At: memmap.Read})
+}

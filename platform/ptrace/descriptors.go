@@ -9,11 +9,19 @@ import (
 )
 
 // descriptors knows which of our descriptors the stubs have, and under what
-// number. Any goroutine may look; who holds the zygote may change it.
+// number. Any goroutine may look; who holds the zygote may change it. What is mapped
+// stays mapped without a descriptor, so of many the stubs keep those used last.
 type descriptors struct {
 	mu    sync.Mutex
 	known map[int]passed // by our number
+	busy  map[int]int    // our numbers that calls under way name, and how many do
+	clock uint64         // of passed.used
+	most  int            // the stubs are to have, if that can be
 }
+
+// mostPassed is how many descriptors the stubs have where the host lets them: what is
+// used anew is passed anew, which takes some microseconds.
+const mostPassed = 1024
 
 // passed is a descriptor in the stubs' table. As it is open there, its inode
 // cannot be reused: so our number is another file's if and only if its device and
@@ -21,10 +29,12 @@ type descriptors struct {
 type passed struct {
 	theirs   int
 	dev, ino uint64
+	used     uint64 // when it was named last, by descriptors.clock
 }
 
 // find returns the stubs' number of our descriptor fd, if they have it, and
-// what it is in any case. An error says that fd is not open.
+// what it is in any case. An error says that fd is not open. What is found stays until
+// done.
 func (d *descriptors) find(fd int) (p passed, ok bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -34,9 +44,47 @@ func (d *descriptors) find(fd int) (p passed, ok bool, err error) {
 	defer d.mu.Unlock()
 	p, ok = d.known[fd]
 	if ok && p.dev == st.Dev && p.ino == st.Ino {
+		d.use(fd, p)
 		return p, true, nil
 	}
 	return passed{dev: st.Dev, ino: st.Ino}, false, nil
+}
+
+// use notes that a call names fd, which is p. d.mu is held.
+func (d *descriptors) use(fd int, p passed) {
+	if d.known == nil {
+		d.known, d.busy = map[int]passed{}, map[int]int{}
+	}
+	d.clock++
+	p.used = d.clock
+	d.known[fd] = p
+	d.busy[fd]++
+}
+
+// done takes back what find and add said of fd.
+func (d *descriptors) done(fd int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.busy[fd]--; d.busy[fd] <= 0 {
+		delete(d.busy, fd)
+	}
+}
+
+// spare returns the descriptor that was used longest ago and that no call names, if the
+// stubs have as many as they are to.
+func (d *descriptors) spare() (fd int, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.known) < d.most {
+		return -1, false
+	}
+	oldest := ^uint64(0)
+	for n, p := range d.known {
+		if d.busy[n] == 0 && p.used < oldest {
+			fd, oldest, ok = n, p.used, true
+		}
+	}
+	return fd, ok
 }
 
 func (d *descriptors) has(fd int) bool {
@@ -46,13 +94,11 @@ func (d *descriptors) has(fd int) bool {
 	return ok
 }
 
+// add notes that the stubs have fd, for a call that names it until done.
 func (d *descriptors) add(fd int, p passed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.known == nil {
-		d.known = map[int]passed{}
-	}
-	d.known[fd] = p
+	d.use(fd, p)
 }
 
 func (d *descriptors) remove(fd int) (p passed, ok bool) {
@@ -64,7 +110,7 @@ func (d *descriptors) remove(fd int) (p passed, ok bool) {
 }
 
 // fd returns the stubs' number of our descriptor fd, which is passed if it is
-// new. Any goroutine may call it.
+// new, and stays until fds.done. Any goroutine may call it.
 func (z *zygote) fd(fd int) (int, error) {
 	p, ok, err := z.fds.find(fd)
 	if err != nil || ok {
@@ -76,6 +122,11 @@ func (z *zygote) fd(fd int) (int, error) {
 		}
 		if err := z.forget(t, fd); err != nil {
 			return err
+		}
+		if old, ok := z.fds.spare(); ok {
+			if err := z.forget(t, old); err != nil {
+				return err
+			}
 		}
 		if p.theirs, err = z.receive(t, fd, z.scratch); err != nil {
 			return fmt.Errorf("pass descriptor %d to the stubs: %w", fd, err)

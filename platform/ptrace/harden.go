@@ -46,6 +46,9 @@ func (z *zygote) setLimits() error {
 		if err := unix.Prlimit(pid, what, &lim, nil); err != nil {
 			return err
 		}
+		if what == unix.RLIMIT_NOFILE {
+			z.fds.most = int(min(lim.Cur/2, mostPassed))
+		}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ const (
 	siKernel   = 0x80 // SI_KERNEL: no address is known
 	segvMapErr = 1    // SEGV_MAPERR
 	segvAccErr = 2    // SEGV_ACCERR
+	busAdrErr  = 2    // BUS_ADRERR
 	trapTrace  = 2    // TRAP_TRACE
 	sysSeccomp = 1    // SYS_SECCOMP
 )
@@ -94,6 +95,8 @@ func (c *Context) exception(sig unix.Signal, si *signalInfo, stepping bool) plat
 		if c.inStub(si.Addr) {
 			stop.Code = segvMapErr
 		}
+	case sig == unix.SIGBUS && si.Code == busAdrErr:
+		stop.Access = c.attempt(si)
 	case si.Code == siKernel:
 		stop.Addr = 0
 	}

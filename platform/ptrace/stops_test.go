@@ -56,11 +56,14 @@ func TestExceptionsGoToTheGuestAsTheHostRaisedThem(t *testing.T) {
 }
 
 func TestBusErrorBeyondTheFilesEnd(t *testing.T) {
-	g := newGuest(t, testPlatform(t), assemble(movabs(rax, 0x700000), []byte{0x8b, 0x00})...)
-	short := newMemFile(t, 0)
-	g.apply(platform.MapOp{AR: page(0x700000), File: short, At: memmap.Read})
-	const busAdrErr = 2
-	g.expect(exception(unix.SIGBUS, busAdrErr, 0x700000))
+	p, short := testPlatform(t), newMemFile(t, 0)
+	for at, code := range map[memmap.AccessType][]byte{memmap.Read: {0x8b, 0x00}, memmap.Write: {0x89, 0x00}, memmap.Execute: {0xff, 0xe0}} {
+		g := newGuest(t, p, assemble(movabs(rax, 0x700000), code)...)
+		g.apply(platform.MapOp{AR: page(0x700000), File: short, At: memmap.AnyAccess})
+		want := exception(unix.SIGBUS, busAdrErr, 0x700000)
+		want.Access = at
+		g.expect(want)
+	}
 }
 
 func TestOldCallsStopWithoutBeingExecuted(t *testing.T) {

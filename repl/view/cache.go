@@ -10,7 +10,7 @@ import (
 // CachedFile is a file whose pages are in guest memory. Sizes are in bytes.
 type CachedFile struct {
 	Name     string `json:"name"`
-	Kind     string `json:"kind"` // "file": it has a place; "memory": its pages are all there is of it
+	Kind     string `json:"kind"` // "file": it has a place; "memory": its pages are all there is of it; "host": its pages are the host's, mapped directly
 	Dev      string `json:"dev"`  // MAJOR:MINOR in hexadecimal, as in maps
 	Inode    uint64 `json:"inode"`
 	Size     uint64 `json:"size"`
@@ -53,7 +53,7 @@ type Mapper struct {
 type CachedRun struct {
 	Offset Addr     `json:"offset"` // in the file
 	Length uint64   `json:"length"`
-	Memory Addr     `json:"memory_offset"`
+	Memory *Addr    `json:"memory_offset,omitempty"` // none: they are the host's own
 	Dirty  bool     `json:"dirty"`
 	Kept   bool     `json:"kept_dirty"` // a mapping may be writing it: it stays dirty when written back
 	Refs   []Refs   `json:"refs"`
@@ -80,13 +80,22 @@ func (v CachedPages) Text(p *Printer) {
 	t := newTable(" OFFSET", " END", " PAGES", "STATE", " MEMFILE", "REFS", "MAPPED BY")
 	for _, r := range v.Runs {
 		t.add(plain(r.Offset.String()), plain((r.Offset + Addr(r.Length)).String()), plain(fmt.Sprint(r.Length/memmap.PageSize)),
-			plain(r.state()), plain(r.Memory.String()), plain(refs(r.Refs)), plain(mappers(r.Maps)))
+			plain(r.state()), plain(r.memory()), plain(refs(r.Refs)), plain(mappers(r.Maps)))
 	}
 	t.print(p)
 }
 
+func (r *CachedRun) memory() string {
+	if r.Memory == nil {
+		return "-"
+	}
+	return r.Memory.String()
+}
+
 func (r *CachedRun) state() string {
 	switch {
+	case r.Memory == nil:
+		return "the host's"
 	case r.Kept:
 		return "dirty, kept"
 	case r.Dirty:

@@ -27,7 +27,7 @@ type Walk struct {
 type CacheStep struct {
 	File   string     `json:"file"`
 	Offset Addr       `json:"offset"` // of the page
-	Found  string     `json:"found"`  // cached, hole, beyond-eof
+	Found  string     `json:"found"`  // cached, hole, beyond-eof, host: its pages are the host's own
 	Page   *CachedRun `json:"page,omitempty"`
 }
 
@@ -36,11 +36,15 @@ func (v *CacheStep) String() string {
 	switch {
 	case v.Found == "beyond-eof":
 		return fmt.Sprintf("page %v lies beyond the file's end", v.Offset)
+	case v.Found == "host" && v.Page == nil:
+		return fmt.Sprintf("page %v is the host's: nobody maps it yet", v.Offset)
+	case v.Found == "host":
+		return fmt.Sprintf("page %v is the host's, %s, mapped by %s", v.Offset, plural(v.Page.Refs[0].Refs, "reference"), mappers(v.Page.Maps))
 	case v.Page == nil:
 		return fmt.Sprintf("page %v is not there yet: the next access brings it in", v.Offset)
 	}
 	return fmt.Sprintf("page %v, %s, memfile offset %v, %s, mapped by %s",
-		v.Offset, v.Page.state(), v.Page.Memory, plural(v.Page.Refs[0].Refs, "reference"), mappers(v.Page.Maps))
+		v.Offset, v.Page.state(), v.Page.memory(), plural(v.Page.Refs[0].Refs, "reference"), mappers(v.Page.Maps))
 }
 
 // HostEntry is a mapping of the stub as the host has it.

@@ -75,6 +75,9 @@ func hugeAligned(kind int64) bool {
 	return kind == unix.EXT4_SUPER_MAGIC || kind == unix.XFS_SUPER_MAGIC || kind == unix.BTRFS_SUPER_MAGIC
 }
 
+// FD returns the host's descriptor, for a cache that has it mapped.
+func (b backing) FD() int { return b.fd }
+
 func (b backing) Close() error { return b.fs.fds.close(b.fd) }
 
 func (b backing) Size() (uint64, error) {

@@ -215,9 +215,6 @@ func hostFD(f *pagecache.File) int {
 // writableBacking is a host descriptor, open for writing.
 type writableBacking struct{ backing }
 
-// FD implements pagecache.WritableBacking.
-func (b writableBacking) FD() int { return b.fd }
-
 // Gone reports whether the file has no name left.
 func (b writableBacking) Gone() bool {
 	st, err := stat(b.fd)
@@ -245,6 +242,24 @@ func (b writableBacking) write(p []byte, off uint64) (int, error) {
 			return max(n, 0), err
 		}
 	}
+}
+
+// AppendBlocks implements pagecache.Appender: the host finds the end and writes there in
+// one step.
+func (b writableBacking) AppendBlocks(srcs safemem.Seq) (n, end uint64, err error) {
+	var iovs [][]byte
+	for ; !srcs.IsEmpty(); srcs = srcs.DropFirst(uint64(len(srcs.Head()))) {
+		iovs = append(iovs, srcs.Head())
+	}
+	var k int
+	err = again(func() error {
+		k, err = unix.Pwritev2(b.fd, iovs, 0, unix.RWF_APPEND)
+		return err
+	})
+	if end, sizeErr := b.Size(); err == nil && sizeErr == nil {
+		return uint64(max(k, 0)), end, nil
+	}
+	return uint64(max(k, 0)), 0, err
 }
 
 // Sync implements pagecache.WritableBacking.

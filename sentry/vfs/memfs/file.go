@@ -186,8 +186,14 @@ func (f *file) ConfigureMMap(o *memmap.MMapOpts) error {
 		return err
 	}
 	o.MaxPerms = memmap.AnyAccess
+	if _, low := f.bytes(); low != nil && !low.perms.Execute {
+		if o.Perms.Execute {
+			return fmt.Errorf("mmap: %w: the host does not let it be executed", unix.EPERM)
+		}
+		o.MaxPerms.Execute = false
+	}
 	if !o.Private && !f.writer {
-		o.MaxPerms = memmap.ReadExecute
+		o.MaxPerms.Write = false
 	}
 	o.Mappable, o.Identity = m, f
 	if p := f.sealable(); p != nil {

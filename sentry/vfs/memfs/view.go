@@ -153,6 +153,7 @@ type lowFile struct {
 	mu       sync.RWMutex // held for writing while file goes
 	file     vfs.File     // nil: it is gone
 	mappable memmap.Mappable
+	perms    memmap.AccessType      // what mappings may have at most, but for writing
 	identity memmap.MappingIdentity // keeps mappable
 }
 
@@ -169,7 +170,7 @@ func openLow(node vfs.Node) (*lowFile, error) {
 			_ = file.Release() // it was open for reading only
 			return nil, err
 		}
-		f.mappable, f.identity = o.Mappable, o.Identity
+		f.mappable, f.identity, f.perms = o.Mappable, o.Identity, o.MaxPerms
 		if f.identity != nil {
 			f.identity.IncRef()
 		}
