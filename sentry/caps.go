@@ -18,6 +18,7 @@ const (
 	CapIPCLock     Caps = 1 << 14
 	CapIPCOwner    Caps = 1 << 15
 	CapSysChroot   Caps = 1 << 18
+	CapSysPtrace   Caps = 1 << 19
 	CapSysAdmin    Caps = 1 << 21
 	CapSysNice     Caps = 1 << 23
 	CapSysResource Caps = 1 << 24

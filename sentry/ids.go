@@ -36,7 +36,14 @@ func hostCredentials() Credentials {
 func (p *Process) Credentials() Credentials { return *p.creds.Load() }
 
 // SetCredentials changes who p is, as far as guests can tell.
-func (p *Process) SetCredentials(c Credentials) { p.creds.Store(&c) }
+// As in Linux, who becomes somebody else is not dumpable until it says so.
+func (p *Process) SetCredentials(c Credentials) {
+	old := p.creds.Swap(&c)
+	same := old.EUID == c.EUID && old.EGID == c.EGID && old.FSUID == c.FSUID && old.FSGID == c.FSGID
+	if !same || !old.Permitted.Has(c.Permitted) {
+		p.SetDumpable(0)
+	}
+}
 
 // PGID returns the process group.
 func (p *Process) PGID() int32 {
@@ -138,3 +145,19 @@ func (t *Task) ParentDeathSignal() int32 { return t.p.deathSignal.Load() }
 
 // SetParentDeathSignal changes it.
 func (t *Task) SetParentDeathSignal(sig int32) { t.p.deathSignal.Store(sig) }
+
+// MayTrace reports whether p may look into and change other: Linux's ptrace_may_access for
+// an attachment, by the real ids. The same user may, unless other has capabilities that p
+// has not, or wants not to be dumped; CAP_SYS_PTRACE may always.
+func (p *Process) MayTrace(other *Process) bool {
+	if p == other {
+		return true
+	}
+	who, whose := p.Credentials(), other.Credentials()
+	if who.Effective.Has(CapSysPtrace) {
+		return true
+	}
+	sameUser := who.UID == whose.EUID && who.UID == whose.SUID && who.UID == whose.UID
+	sameGroup := who.GID == whose.EGID && who.GID == whose.SGID && who.GID == whose.GID
+	return sameUser && sameGroup && other.Dumpable() == 1 && who.Permitted.Has(whose.Permitted)
+}

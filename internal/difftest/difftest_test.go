@@ -46,7 +46,7 @@ func TestDifferentialPrograms(t *testing.T) {
 // calls are the guests that play the table: every call with what is right, wrong
 // and hostile.
 var calls = []string{
-	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "remap", "uffd", "lazyfree", "overcommit",
+	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "processvm", "remap", "uffd", "lazyfree", "overcommit",
 	"files", "tail", "fds", "poll", "devices", "memfd", "shm", "mapfiles",
 	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }

@@ -4,7 +4,7 @@
 //	table.go       which function answers which number
 //	signatures.go  what all the numbers are called, and their arguments
 //	args.go        hostile numbers into typed ones; values in and out of the guest
-//	memory.go mmap.go madvise.go mlock.go numa.go pkey.go memfd.go shm.go       mappings
+//	memory.go mmap.go madvise.go mlock.go numa.go pkey.go memfd.go shm.go processvm.go       mappings
 //	io.go rwflags.go splice.go copyrange.go fd.go open.go stat.go dir.go change.go sync.go ioctl.go poll.go       files
 //	process.go wait.go prctl.go identity.go caps.go limits.go       processes
 //	signal.go timer.go futex.go time.go system.go       the rest
@@ -72,7 +72,9 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_MUNLOCKALL: munlockall,
 	unix.SYS_MSEAL:      mseal,
 
-	unix.SYS_PROCESS_MADVISE: processMadvise,
+	unix.SYS_PROCESS_MADVISE:   processMadvise,
+	unix.SYS_PROCESS_VM_READV:  processVMReadv,
+	unix.SYS_PROCESS_VM_WRITEV: processVMWritev,
 
 	unix.SYS_REMAP_FILE_PAGES: remapFilePages,
 	unix.SYS_MEMBARRIER:       membarrier,
