@@ -33,6 +33,7 @@ type MMapOpts struct {
 	Stack     bool // a stack: never of huge pages, narrow copies
 
 	NoReserve bool      // not counted by overcommit accounting
+	Droppable bool      // MAP_DROPPABLE: private anonymous, may lose its pages when memory is short
 	Populate  bool      // MAP_POPULATE: bring all pages in, failures ignored
 	MLock     MLockMode // MAP_LOCKED
 

@@ -115,7 +115,9 @@ func (k *checker) vma(seg vmaSeg) {
 	case v.flags&(flagHuge|flagNoHuge) == flagHuge|flagNoHuge, v.flags&(flagRandom|flagSequential) == flagRandom|flagSequential:
 		k.wrong("vma %v: two advices that exclude each other", seg.Range)
 	case v.mlock != memmap.MLockNone && !v.lockable():
-		k.wrong("vma %v: the kernel's own is locked", seg.Range)
+		k.wrong("vma %v is locked, which it cannot be", seg.Range)
+	case v.flags&flagDroppable != 0 && !(v.anonymous() && v.noReserve && v.flags&flagWipeOnFork != 0 && v.flags&flagDontDump != 0):
+		k.wrong("vma %v may be dropped, without what goes with that", seg.Range)
 	case (v.uffd != nil) != (v.flags&(flagMissing|flagProtected) != 0):
 		k.wrong("vma %v: a userfaultfd without a mode, or a mode without one", seg.Range)
 	case v.origin == nil:

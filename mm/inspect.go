@@ -38,6 +38,7 @@ const (
 	NoHugePage = VMAAdvice(flagNoHuge)
 	Mergeable  = VMAAdvice(flagMergeable)
 	Sealed     = VMAAdvice(flagSealed)
+	Droppable  = VMAAdvice(flagDroppable)
 )
 
 // Has reports whether all of b was said.

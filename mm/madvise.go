@@ -45,9 +45,9 @@ var advices = map[int]advice{
 	unix.MADV_DONTFORK:   {do: setFlags(flagDontFork, 0), attributes: true, discards: true},
 	unix.MADV_DOFORK:     {do: notSpecial(setFlags(0, flagDontFork)), attributes: true},
 	unix.MADV_WIPEONFORK: {do: wipeOnFork, attributes: true, discards: true},
-	unix.MADV_KEEPONFORK: {do: setFlags(0, flagWipeOnFork), attributes: true},
+	unix.MADV_KEEPONFORK: {do: notDroppable(setFlags(0, flagWipeOnFork)), attributes: true},
 	unix.MADV_DONTDUMP:   {do: setFlags(flagDontDump, 0), attributes: true},
-	unix.MADV_DODUMP:     {do: notSpecial(setFlags(0, flagDontDump)), attributes: true},
+	unix.MADV_DODUMP:     {do: notSpecial(notDroppable(setFlags(0, flagDontDump))), attributes: true},
 
 	unix.MADV_MERGEABLE:   {do: mergeable, attributes: true},
 	unix.MADV_UNMERGEABLE: {do: setFlags(0, flagMergeable), attributes: true},
@@ -184,6 +184,16 @@ func notSpecial(do func(*MemoryManager, *change, vmaSeg, memmap.AddrRange) error
 	}
 }
 
+// notDroppable refuses to take from MAP_DROPPABLE what it implies.
+func notDroppable(do func(*MemoryManager, *change, vmaSeg, memmap.AddrRange) error) func(*MemoryManager, *change, vmaSeg, memmap.AddrRange) error {
+	return func(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error {
+		if seg.Value.flags&flagDroppable != 0 {
+			return notAdvisable(seg, "may be dropped (MAP_DROPPABLE)")
+		}
+		return do(mm, c, seg, part)
+	}
+}
+
 func notAdvisable(seg vmaSeg, why string) error {
 	return memmap.Refuse("madvise", unix.EINVAL, "%v %s", seg.Range, why)
 }
@@ -247,16 +257,21 @@ func free(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error
 	return nil
 }
 
-// dropLazy drops what MADV_FREE gave away, as memory is short, and reports whether that
-// was anything.
+// dropLazy drops what MADV_FREE and MAP_DROPPABLE gave away, as memory is short, and
+// reports whether that was anything.
 //
-// Preconditions: mm.activeMu is held for writing. c was not told yet of what it is to
+// Preconditions: mm.mappingMu is held; mm.activeMu is held for writing. c was not told yet of what it is to
 // map.
 func (mm *MemoryManager) dropLazy(c *change) bool {
 	var lazy []memmap.AddrRange
 	for m := range mm.marks.All() {
 		if m.Value&markLazy != 0 {
 			lazy = append(lazy, m.Range)
+		}
+	}
+	for seg := range mm.vmas.All() {
+		if seg.Value.flags&flagDroppable != 0 && mm.holdsOwned(seg.Range) {
+			lazy = append(lazy, seg.Range)
 		}
 	}
 	for _, ar := range lazy {
@@ -313,7 +328,7 @@ func wipeOnFork(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange)
 
 // mergeable is MADV_MERGEABLE. What same-page merging does not touch ignores it.
 func mergeable(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error {
-	if v := &seg.Value; !v.private || v.special() {
+	if v := &seg.Value; !v.private || v.special() || v.flags&flagDroppable != 0 {
 		return nil
 	}
 	return setFlags(flagMergeable, 0)(mm, c, seg, part)

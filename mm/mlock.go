@@ -38,7 +38,7 @@ func (mm *MemoryManager) MLock(by *Actor, addr memmap.Addr, length uint64, mode 
 	if ar.IsEmpty() {
 		return nil
 	}
-	if err := mm.lockRange(c, op, ar, mode); err != nil || mode != memmap.MLockEager {
+	if err := mm.lockRange(c, op, ar, mode); err != nil || mode == memmap.MLockNone {
 		return err
 	}
 	return mm.populateLocked(c, ar)
@@ -83,7 +83,8 @@ func (mm *MemoryManager) lockRange(c *change, op string, ar memmap.AddrRange, mo
 	return nil
 }
 
-// setLock sets the mode of part, a part of seg. The kernel's own pages take none.
+// setLock sets the mode of part, a part of seg. The kernel's own pages
+// and those that may be dropped take none, but come in.
 func (mm *MemoryManager) setLock(c *change, op string, seg vmaSeg, part memmap.AddrRange, mode memmap.MLockMode) error {
 	if seg.Value.mlock == mode || !seg.Value.lockable() {
 		return nil
@@ -97,8 +98,8 @@ func (mm *MemoryManager) setLock(c *change, op string, seg vmaSeg, part memmap.A
 	return nil
 }
 
-// lockable reports whether v can be locked: Linux's VM_SPECIAL cannot.
-func (v *vma) lockable() bool { return !v.special() }
+// lockable reports whether v can be locked: Linux's VM_SPECIAL cannot, nor VM_DROPPABLE.
+func (v *vma) lockable() bool { return !v.special() && v.flags&flagDroppable == 0 }
 
 // special reports whether v is the kernel's own: [vdso] and [vvar].
 func (v *vma) special() bool {
@@ -185,7 +186,7 @@ func (mm *MemoryManager) MLockAll(by *Actor, o MLockAllOpts) error {
 			v.mlock = mode
 		}
 	})
-	if mode == memmap.MLockEager {
+	if mode != memmap.MLockNone {
 		_ = mm.populateRange(c, mm.All(), true)
 	}
 	return nil

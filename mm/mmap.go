@@ -32,7 +32,7 @@ func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error)
 		return 0, err
 	}
 	atOnce := o.Mappable == nil && o.Private && o.Perms.Write && mm.populateAtOnce(ar.Length())
-	wanted := o.Populate || o.MLock == memmap.MLockEager || atOnce
+	wanted := o.Populate || o.MLock == memmap.MLockEager || atOnce || o.Droppable && o.MLock != memmap.MLockNone // which it does not take
 	if wanted && seg.Value.mlock != memmap.MLockLazy {
 		_ = mm.populate(c, seg, ar) // a kindness, as in Linux
 	}
@@ -88,6 +88,8 @@ func (mm *MemoryManager) checkMMapOpts(o *memmap.MMapOpts) error {
 		return memmap.Refuse(op, unix.EINVAL, "MAP_FIXED_NOREPLACE contradicts the other flags")
 	case o.GrowsDown && o.Mappable != nil:
 		return memmap.Refuse(op, unix.EINVAL, "only private anonymous memory grows down")
+	case o.Droppable && (o.Mappable != nil || o.MLock != memmap.MLockNone || o.GrowsDown):
+		return memmap.Refuse(op, unix.EINVAL, "what may be dropped is neither locked, nor a stack, nor a file")
 	}
 	return nil
 }
@@ -191,6 +193,10 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 	}
 	if v.mappable == nil {
 		v.private = true
+	}
+	if o.Droppable {
+		v.flags |= flagDroppable | flagWipeOnFork | flagDontDump
+		v.noReserve = true
 	}
 	if v.anonymous() && v.id == nil {
 		v.off = memmap.MappableOffset(ar.Start)

@@ -223,6 +223,7 @@ var smapsFlags = [...]struct {
 	{"hg", has(flagHuge)},
 	{"nh", has(flagNoHuge)},
 	{"mg", has(flagMergeable)},
+	{"dp", has(flagDroppable)},
 	{"sl", has(flagSealed)},
 }
 

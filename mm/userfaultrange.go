@@ -114,6 +114,8 @@ func (u *Userfault) mayRegister(ar memmap.AddrRange, flags vmaFlags) error {
 // nothing but protection any; protection of shared memory too.
 func (u *Userfault) canWatch(v *vma, flags vmaFlags) bool {
 	switch {
+	case v.flags&flagDroppable != 0:
+		return false
 	case v.anonymous():
 		return true
 	case flags == flagProtected && u.has(FeatureWPAsync):

@@ -54,6 +54,7 @@ const (
 	flagCounted                         // its file counts mappings: none goes by merging
 	flagMissing                         // a userfaultfd is told of pages that are missing
 	flagProtected                       // and of writes to pages that it protects
+	flagDroppable                       // MAP_DROPPABLE: pages may go when memory is short
 )
 
 type (

@@ -178,6 +178,7 @@ func (r *mapRequest) addFlags(flags uint64) error {
 		{unix.MAP_LOCKED, func() { o.MLock = memmap.MLockEager }},
 		{unix.MAP_NORESERVE, func() { o.NoReserve = true }},
 		{unix.MAP_GROWSDOWN, func() { o.GrowsDown = true }},
+		{unix.MAP_DROPPABLE, func() { o.Droppable = true }},
 		{unix.MAP_STACK, func() { o.Stack = true }},
 		{unix.MAP_32BIT, func() { o.Map32Bit = true }},
 	} {

@@ -143,7 +143,10 @@ func (r *mmapRequest) anonymous(t *sentry.Task) (uintptr, error) {
 		}
 		return r.sharedAnonymous(t, o)
 	case mapDroppable:
-		return 0, memmap.Refuse("mmap", unix.EOPNOTSUPP, "MAP_DROPPABLE is not supported")
+		if r.flags&(unix.MAP_LOCKED|unix.MAP_GROWSDOWN) != 0 {
+			return 0, r.orNoRoom(t, invalid("mmap", "what may be dropped is neither locked nor a stack"))
+		}
+		o.Private, o.Droppable = true, true
 	default:
 		return 0, r.orNoRoom(t, invalid("mmap", "flags %#x name no kind of anonymous mapping", r.flags))
 	}
