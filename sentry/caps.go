@@ -11,17 +11,21 @@ type Caps uint64
 
 // The capabilities that decide something here.
 const (
-	CapKill        Caps = 1 << 5
-	CapSetGID      Caps = 1 << 6
-	CapSetUID      Caps = 1 << 7
-	CapSetPCap     Caps = 1 << 8
-	CapIPCLock     Caps = 1 << 14
-	CapIPCOwner    Caps = 1 << 15
-	CapSysChroot   Caps = 1 << 18
-	CapSysPtrace   Caps = 1 << 19
-	CapSysAdmin    Caps = 1 << 21
-	CapSysNice     Caps = 1 << 23
-	CapSysResource Caps = 1 << 24
+	CapDacReadSearch Caps = 1 << 2
+	CapFowner        Caps = 1 << 3
+	CapKill          Caps = 1 << 5
+	CapSetGID        Caps = 1 << 6
+	CapSetUID        Caps = 1 << 7
+	CapSetPCap       Caps = 1 << 8
+	CapIPCLock       Caps = 1 << 14
+	CapIPCOwner      Caps = 1 << 15
+	CapSysRawIO      Caps = 1 << 17
+	CapSysChroot     Caps = 1 << 18
+	CapSysPtrace     Caps = 1 << 19
+	CapSysAdmin      Caps = 1 << 21
+	CapSysNice       Caps = 1 << 23
+	CapSysResource   Caps = 1 << 24
+	CapMknod         Caps = 1 << 27
 )
 
 // LastCap is the highest capability's number: CAP_CHECKPOINT_RESTORE.

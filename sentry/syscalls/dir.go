@@ -57,6 +57,16 @@ func umask(t *sentry.Task, a sentry.Args) (uintptr, error) {
 
 // getdents64(fd, buf, size): as many entries as fit, EINVAL if not even one does.
 func getdents64(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return readDir(t, a, "getdents64", direntBytes)
+}
+
+// getdents(fd, buf, size): the older form.
+func getdents(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return readDir(t, a, "getdents", oldDirentBytes)
+}
+
+// readDir gives the guest as many entries as fit.
+func readDir(t *sentry.Task, a sentry.Args, op string, layout func(vfs.Dirent) []byte) (uintptr, error) {
 	d, err := getFile(t, i32(a[0]))
 	if err != nil {
 		return 0, err
@@ -64,22 +74,55 @@ func getdents64(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	defer d.DecRef()
 	room := int(min(uint64(uint32(a[2])), maxChunk))
 	var out []byte
+	var ends []dirPlace
 	full := false
-	err = d.ReadDir(func(e vfs.Dirent) bool {
-		entry := direntBytes(e)
+	start, err := d.ClaimEntries(func(e vfs.Dirent) bool {
+		entry := layout(e)
 		if full = len(out)+len(entry) > room; full {
 			return false
 		}
 		out = append(out, entry...)
+		ends = append(ends, dirPlace{len(out), e.Next})
 		return true
 	})
 	switch {
 	case err != nil:
 		return 0, err
 	case len(out) == 0 && full:
-		return 0, invalid("getdents64", "no entry fits into %d bytes", room)
+		return 0, invalid(op, "no entry fits into %d bytes", room)
+	case len(out) == 0:
+		return 0, nil
 	}
-	return uintptr(len(out)), t.CopyOut(addr(a[1]), out)
+	n, err := guestWrite(t, op, addr(a[1]), out)
+	if err == nil {
+		return uintptr(n), nil
+	}
+	took := dirPlace{0, start} // memory ends early: the rest is still to be read
+	for _, e := range ends {
+		if e.bytes <= n {
+			took = e
+		}
+	}
+	d.Unclaim(took.next, ends[len(ends)-1].next)
+	return orError(uint64(took.bytes), err)
+}
+
+// dirPlace is where an entry ends: in the buffer, and in the directory.
+type dirPlace struct {
+	bytes int
+	next  int64
+}
+
+// oldDirentBytes is e as a struct linux_dirent, whose last byte is the type.
+func oldDirentBytes(e vfs.Dirent) []byte {
+	const header = 18 // d_ino, d_off, d_reclen
+	b := make([]byte, (header+len(e.Name)+2+7)&^7)
+	binary.LittleEndian.PutUint64(b, e.Inode)
+	binary.LittleEndian.PutUint64(b[8:], uint64(e.Next))
+	binary.LittleEndian.PutUint16(b[16:], uint16(len(b)))
+	copy(b[header:], e.Name)
+	b[len(b)-1] = e.Type
+	return b
 }
 
 // direntBytes is e as a struct linux_dirent64.

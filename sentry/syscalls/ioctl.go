@@ -9,14 +9,17 @@ import (
 )
 
 const (
-	fioClex    = 0x5451 // FIOCLEX
-	fioNClex   = 0x5450 // FIONCLEX
-	fioNRead   = 0x541b // FIONREAD
-	fioNBio    = 0x5421 // FIONBIO
-	fioAsync   = 0x5452 // FIOASYNC
-	fioQSize   = 0x5460 // FIOQSIZE
-	figetBsz   = 2      // FIGETBSZ
-	termiosLen = 36     // the kernel's struct termios is a prefix of the C library's
+	fioClex    = 0x5451     // FIOCLEX
+	fioNClex   = 0x5450     // FIONCLEX
+	fioNRead   = 0x541b     // FIONREAD
+	fioNBio    = 0x5421     // FIONBIO
+	fioAsync   = 0x5452     // FIOASYNC
+	fioQSize   = 0x5460     // FIOQSIZE
+	fiBMap     = 1          // FIBMAP
+	fiClone    = 0x40049409 // FICLONE
+	fiMap      = 0xc020660b // FS_IOC_FIEMAP
+	figetBsz   = 2          // FIGETBSZ
+	termiosLen = 36         // the kernel's struct termios is a prefix of the C library's
 )
 
 // ioctl(fd, request, argument): ENOTTY for what a file does not know.
@@ -36,6 +39,8 @@ func ioctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return 0, setAsync(t, d, arg)
 	case fioQSize, figetBsz:
 		return 0, sizes(t, d, request, arg)
+	case fiBMap, fiClone, fiMap:
+		return 0, noBlocks(t, d, request, arg)
 	}
 	if r, ok := d.File().(vfs.RandomSource); ok {
 		return 0, randomIoctl(t, r, request, arg)
@@ -66,6 +71,30 @@ func sizes(t *sentry.Task, d *vfs.Description, request uint32, arg memmap.Addr) 
 		return copyOut(t, arg, st.Size)
 	}
 	return unix.ENOTTY
+}
+
+// noBlocks answers what asks for the blocks of a disk that files lie in, or for sharing
+// them: there are none.
+func noBlocks(t *sentry.Task, d *vfs.Description, request uint32, arg memmap.Addr) error {
+	switch request {
+	case fiBMap:
+		switch st, err := d.Stat(); {
+		case err != nil:
+			return err
+		case st.Mode&unix.S_IFMT != unix.S_IFREG:
+			return unix.ENOTTY
+		case !t.Process().Credentials().Effective.Has(sentry.CapSysRawIO):
+			return memmap.Refuse("ioctl", unix.EPERM, "it takes a capability")
+		}
+		return invalid("ioctl", "%s lies on no disk", d.Path())
+	case fiClone:
+		from, err := getFile(t, i32(uint64(arg)))
+		if err != nil {
+			return err
+		}
+		_ = from.DecRef() // it is of a descriptor still
+	}
+	return memmap.Refuse("ioctl", unix.EOPNOTSUPP, "%s lies on no disk", d.Path())
 }
 
 // setAsync is FIOASYNC: no file sends SIGIO.

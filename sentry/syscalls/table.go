@@ -106,6 +106,10 @@ var handlers = [...]sentry.Syscall{
 
 	unix.SYS_COPY_FILE_RANGE: copyFileRange,
 	unix.SYS_READAHEAD:       readahead,
+	unix.SYS_CACHESTAT:       cachestat,
+
+	unix.SYS_NAME_TO_HANDLE_AT: nameToHandleAt,
+	unix.SYS_OPEN_BY_HANDLE_AT: openByHandleAt,
 
 	// Descriptors.
 	unix.SYS_CLOSE:       closeFD,
@@ -149,6 +153,7 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_FCHDIR:     fchdir,
 	unix.SYS_CHROOT:     chroot,
 	unix.SYS_GETDENTS64: getdents64,
+	unix.SYS_GETDENTS:   getdents,
 	unix.SYS_UMASK:      umask,
 
 	// Extended attributes.

@@ -294,18 +294,26 @@ func SeekIn(off int64, whence int, pos, size int64) (int64, error) {
 // ReadDir gives the directory's entries from the shared offset on to emit, until
 // it refuses one, which is then the next to be read: getdents64. ENOTDIR.
 func (d *Description) ReadDir(emit func(Dirent) bool) error {
+	_, err := d.ClaimEntries(emit)
+	return err
+}
+
+// ClaimEntries is ReadDir, and returns also where that began: what could not be used
+// is given back with Unclaim.
+func (d *Description) ClaimEntries(emit func(Dirent) bool) (start int64, err error) {
 	if err := d.may("getdents64", unix.O_WRONLY); err != nil {
-		return err
+		return 0, err
 	}
 	dir, ok := d.file.(Dir)
 	if !ok {
-		return fmt.Errorf("getdents64 %s: %w", d.path, unix.ENOTDIR)
+		return 0, fmt.Errorf("getdents64 %s: %w", d.path, unix.ENOTDIR)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	entries, err := dir.ReadDir(d.offset)
+	start = d.offset
+	entries, err := dir.ReadDir(start)
 	if err != nil {
-		return err
+		return start, err
 	}
 	for _, e := range entries {
 		if !emit(e) {
@@ -313,7 +321,7 @@ func (d *Description) ReadDir(emit func(Dirent) bool) error {
 		}
 		d.offset = e.Next
 	}
-	return nil
+	return start, nil
 }
 
 // IncRef adds a user.
