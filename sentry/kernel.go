@@ -59,6 +59,12 @@ type Table []Entry
 type Sched uint8
 
 // The schedulers.
+// The Linux that is followed: programs ask before they use a feature.
+const (
+	Release = "6.18.0"
+	Version = "#1 SMP PREEMPT_DYNAMIC"
+)
+
 const (
 	// SchedDet runs one task at a time, switches only where it blocks, exits or
 	// stops, round-robin by tid, and keeps a virtual clock.
@@ -92,7 +98,7 @@ type Config struct {
 
 const (
 	defaultMaxProcs = 1000
-	maxPID          = 4 << 20 // PID_MAX_LIMIT
+	MaxPID          = 4 << 20 // PID_MAX_LIMIT
 	reaperPID       = 1
 	maxKeptDead     = 1000 // LastStates are kept of no more processes than this
 )
@@ -244,9 +250,9 @@ func (k *Kernel) note(pid int32, text string) {
 //
 // Preconditions: k.mu is held.
 func (k *Kernel) newPIDLocked() int32 {
-	for range maxPID {
+	for range MaxPID {
 		k.lastPID++
-		if k.lastPID >= maxPID {
+		if k.lastPID >= MaxPID {
 			k.lastPID = reaperPID + 1
 		}
 		if _, used := k.procs[k.lastPID]; !used {

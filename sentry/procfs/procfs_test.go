@@ -2,6 +2,7 @@ package procfs_test
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,7 +48,8 @@ func TestDirectories(t *testing.T) {
 	p, h := w.load(t, []string{path, "x"}, nil)
 	defer h.Release()
 	me := vfs.Caller{PID: p.PID(), TID: p.PID()}
-	if got := w.list(t, "/proc", me); !slices.Equal(got, []string{"self", "thread-self", "locks", "meminfo", "sys", "sysvipc", "2"}) {
+	if got := w.list(t, "/proc", me); !slices.Equal(got, []string{"self", "thread-self", "cpuinfo", "loadavg", "locks", "meminfo", "stat", "swaps", "sys", "sysvipc",
+		"uptime", "version", "vmstat", "2"}) {
 		t.Errorf("/proc: %v", got)
 	}
 	if got := w.list(t, "/proc/self/task", me); !slices.Equal(got, []string{"2"}) {
@@ -151,5 +153,34 @@ func TestBlankProcess(t *testing.T) {
 	}
 	if _, err := p.Context().Readlink(vfs.Where{Path: "/proc/self/exe", Caller: who}); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("exe: %v", err)
+	}
+}
+
+// What /proc says of the machine has the form that programs expect.
+func TestMachine(t *testing.T) {
+	w := newWorld(t)
+	p, h := w.load(t, []string{build(t, "-static")}, nil)
+	defer h.Release()
+	who := vfs.Caller{PID: p.PID(), TID: p.PID()}
+	for _, c := range []struct{ file, form string }{
+		{"stat", `^cpu  \d+ 0 \d+ \d+ 0 0 0 0 0 0\n(cpu\d+ \d+ 0 \d+ \d+ 0 0 0 0 0 0\n)+intr 0\nctxt 0\nbtime \d+\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq( \d+){11}\n$`},
+		{"loadavg", `^1\.00 1\.00 1\.00 1/1 2\n$`},
+		{"uptime", `^\d+\.\d\d \d+\.\d\d\n$`},
+		{"version", `^Linux version 6\.18\.0 \(mmsh\) \(go[0-9.]+.*\) #1 SMP PREEMPT_DYNAMIC\n$`},
+		{"vmstat", `^nr_free_pages \d+\nnr_anon_pages \d+\nnr_file_pages \d+\nnr_shmem 0\npgfault \d+\npgmajfault \d+\n$`},
+		{"swaps", `^Filename\t`},
+		{"sys/kernel/osrelease", `^6\.18\.0\n$`},
+		{"sys/kernel/ostype", `^Linux\n$`},
+		{"sys/kernel/pid_max", `^4194304\n$`},
+		{"sys/kernel/cap_last_cap", `^40\n$`},
+		{"sys/kernel/hostname", `^[^\n]+\n$`},
+		{"sys/kernel/random/uuid", `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\n$`},
+	} {
+		if got := w.read(t, "/proc/"+c.file, who); !regexp.MustCompile(c.form).MatchString(got) {
+			t.Errorf("%s:\n%s", c.file, got)
+		}
+	}
+	if n := strings.Count(w.read(t, "/proc/cpuinfo", who), "processor\t:"); n == 0 {
+		t.Error("cpuinfo knows no processor")
 	}
 }

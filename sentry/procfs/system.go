@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/mm"
+	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/vfs"
 	"mmsh.dev/mmsh/sentry/vfs/synth"
 )
@@ -25,13 +26,29 @@ type systemFile struct {
 }
 
 var systemFiles = []systemFile{
+	{"cpuinfo", 0o444, (*FS).cpuinfo},
+	{"loadavg", 0o444, (*FS).loadavg},
 	{"locks", 0o444, (*FS).locks},
 	{"meminfo", 0o444, (*FS).meminfo},
-	{"sys/vm/max_map_count", 0o644, func(*FS) []byte { return fmt.Appendln(nil, mm.MaxMapCount) }},
+	{"stat", 0o444, (*FS).machineStat},
+	{"swaps", 0o444, (*FS).swaps},
+	{"sys/fs/nr_open", 0o444, says(1 << 20)},
+	{"sys/kernel/cap_last_cap", 0o444, says(sentry.LastCap)},
+	{"sys/kernel/hostname", 0o444, (*FS).hostname},
+	{"sys/kernel/ngroups_max", 0o444, says(1 << 16)},
+	{"sys/kernel/osrelease", 0o444, says(sentry.Release)},
+	{"sys/kernel/ostype", 0o444, says("Linux")},
+	{"sys/kernel/pid_max", 0o444, says(sentry.MaxPID)},
+	{"sys/kernel/random/uuid", 0o444, (*FS).uuid},
+	{"sys/kernel/version", 0o444, says(sentry.Version)},
+	{"sys/vm/max_map_count", 0o644, says(mm.MaxMapCount)},
 	{"sys/vm/overcommit_kbytes", 0o644, nil},
 	{"sys/vm/overcommit_memory", 0o644, nil},
 	{"sys/vm/overcommit_ratio", 0o644, nil},
 	{"sysvipc/shm", 0o444, (*FS).shm},
+	{"uptime", 0o444, (*FS).uptime},
+	{"version", 0o444, (*FS).version},
+	{"vmstat", 0o444, (*FS).vmstat},
 }
 
 // walkSystem goes down path, whose first part is not a process: ENOENT.

@@ -9,9 +9,6 @@ import (
 	"mmsh.dev/mmsh/sentry"
 )
 
-// release is the Linux that is followed: programs ask before they use a feature.
-const release = "6.18.0"
-
 // uname(buf): the host's names, our version.
 func uname(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	var host, u unix.Utsname
@@ -20,8 +17,8 @@ func uname(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	}
 	u.Nodename, u.Domainname = host.Nodename, host.Domainname
 	copy(u.Sysname[:], "Linux")
-	copy(u.Release[:], release)
-	copy(u.Version[:], "#1 SMP PREEMPT_DYNAMIC")
+	copy(u.Release[:], sentry.Release)
+	copy(u.Version[:], sentry.Version)
 	copy(u.Machine[:], "x86_64")
 	return 0, copyOut(t, addr(a[0]), u)
 }
