@@ -428,7 +428,7 @@ func (w *world) wait(task *Task) {
 	case <-task.Done():
 	case r := <-w.Stops():
 		w.t.Fatalf("the world stopped: %v %s", r.Reason, r.Detail)
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		w.t.Fatal("the guest does not end")
 	}
 }
@@ -439,7 +439,7 @@ func (w *world) stop() *Report {
 	select {
 	case r := <-w.Stops():
 		return r
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		w.t.Fatal("the world does not stop")
 		return nil
 	}

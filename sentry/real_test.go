@@ -123,7 +123,7 @@ func (w *realWorld) wait(t *sentry.Task) {
 	case <-t.Done():
 	case r := <-w.Stops():
 		w.t.Fatalf("the world stopped: %v %s", r.Reason, r.Detail)
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		w.t.Fatal("the guest does not end")
 	}
 }

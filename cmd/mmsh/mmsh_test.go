@@ -41,7 +41,7 @@ type result struct {
 }
 
 // limit is how long a run may take before the test fails.
-const limit = 30 * time.Second
+const limit = 3 * time.Minute
 
 // mmsh runs mmsh with stdin and args.
 func mmsh(t *testing.T, stdin string, args ...string) result {

@@ -46,7 +46,7 @@ func (o *Options) setDefaults(t testing.TB) {
 		o.Env = []string{"PATH=/usr/bin:/bin", "LANG=C"}
 	}
 	if o.Timeout == 0 {
-		o.Timeout = time.Minute
+		o.Timeout = 5 * time.Minute
 	}
 	if o.Cwd == "" {
 		o.Cwd = o.Scratch
