@@ -105,11 +105,12 @@ func (mm *MemoryManager) access(by *Actor, ars []memmap.AddrRange, at memmap.Acc
 
 // lockMemory returns the memory behind ars with activeMu held for writing, and why
 // it is not all. Stacks are extended for copies as for accesses; that takes other
-// locks, so it starts over then. So it does when a userfaultfd had to be waited for.
+// locks, so it starts over then. So it does when a userfaultfd had to be waited for,
+// and when memory was given back that was short.
 func (mm *MemoryManager) lockMemory(by *Actor, ars []memmap.AddrRange, at memmap.AccessType, o IOOpts) (safemem.Seq, error) {
 	var cannotGrow error
 	mayWait := true
-	for {
+	for tries := 1; ; tries++ {
 		c := mm.begin(by)
 		mm.mappingMu.RLock()
 		mm.activeMu.Lock()
@@ -120,6 +121,13 @@ func (mm *MemoryManager) lockMemory(by *Actor, ars []memmap.AddrRange, at memmap
 		if mayWait && by.waitsFor(short, o) {
 			mm.activeMu.Unlock()
 			mayWait = by.Await(short) == nil
+			continue
+		}
+		if tries <= mostRetries && noRoom(short) {
+			mm.activeMu.Unlock()
+			if !mm.relieve() {
+				tries = mostRetries // once more, to the end
+			}
 			continue
 		}
 		below, stack := short.(*belowStack)

@@ -23,6 +23,7 @@ type change struct {
 	ids   []memmap.MappingIdentity
 
 	toFill []memmap.AddrRange // locked memory that became writable
+	short  []memmap.AddrRange // what populating left for lack of memory; see refill
 
 	heap    bool             // the mapping that is made is the heap's
 	byGuest bool             // it answers fault, an access of the guest
@@ -49,6 +50,9 @@ func (mm *MemoryManager) begin(by *Actor) *change { return &change{mm: mm, by: b
 
 // end finishes the operation with no lock held.
 func (c *change) end() {
+	if len(c.short) > 0 {
+		_ = c.refill() // a kindness: who must know asks before
+	}
 	if len(c.ids) == 0 {
 		return
 	}

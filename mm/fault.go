@@ -35,6 +35,20 @@ func (mm *MemoryManager) HandleUserFault(by *Actor, addr memmap.Addr, at memmap.
 // userFault is HandleUserFault, and without always also the touch of a page that
 // may be there: then nothing is done and NoCause returned.
 func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.AccessType, always bool) (memmap.Cause, error) {
+	for tries := 1; ; tries++ {
+		cause, err := mm.tryFault(by, addr, at, always, false)
+		if cause != memmap.NoCause || !noRoom(err) {
+			return cause, err
+		}
+		if tries == mostRetries || !mm.relieve() {
+			return mm.tryFault(by, addr, at, always, true)
+		}
+	}
+}
+
+// tryFault is userFault once. Only the last attempt that finds no memory is an event,
+// others are an error with NoCause.
+func (mm *MemoryManager) tryFault(by *Actor, addr memmap.Addr, at memmap.AccessType, always, last bool) (memmap.Cause, error) {
 	c := change{mm: mm, by: by, byGuest: true, fault: fault{addr: addr, at: at}}
 	mm.mappingMu.RLock()
 	seg, ok := mm.vmas.Find(addr)
@@ -59,6 +73,9 @@ func (mm *MemoryManager) userFault(by *Actor, addr memmap.Addr, at memmap.Access
 	page := addr.Page()
 	if _, err := mm.bringIn(&c, seg, page, at); err != nil {
 		_ = c.flush() // nothing to map: the refusal is what counts
+		if !last && noRoom(err) {
+			return memmap.NoCause, err
+		}
 		return mm.refusedLocked(&c, err)
 	}
 	if c.fault.cause == memmap.NoCause {

@@ -249,6 +249,7 @@ func free(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error
 			if u.Refs == 1 {
 				start := ar.Start + memmap.Addr(u.Start-fr.Start)
 				run := memmap.AddrRange{Start: start, End: start + memmap.Addr(u.Length())}
+				mm.giveLazy()
 				mm.remark(run, markLazy, 0)
 				c.spoil(run)
 			}
@@ -374,23 +375,44 @@ func (mm *MemoryManager) advisePopulate(by *Actor, ar memmap.AddrRange, which in
 	}
 	c := mm.begin(by)
 	mm.mappingMu.RLock()
-	defer mm.mappingMu.RUnlock()
 	mm.note(c, Event{Kind: EventAdvise, Range: ar, Addr: ar.Start, Number: int64(which)})
-	for pos := ar.Start; pos < ar.End; {
-		seg, ok := mm.vmas.Find(pos)
-		if !ok {
-			return mm.holeRefused(op, pos)
+	mm.mappingMu.RUnlock()
+	for idle := 0; ; idle++ {
+		end, err := mm.populateFor(c, op, ar, at)
+		if end > ar.Start {
+			idle = 0
 		}
-		if v := &seg.Value; !v.perms.SupersetOf(at) || v.pageless() { // as asked: Linux forces nothing here
-			return memmap.Refuse(op, unix.EINVAL, "%v may not be accessed so (%v)", seg.Range, v.perms)
+		ar.Start = end
+		if !noRoom(err) {
+			return err
 		}
-		part := seg.Intersect(memmap.AddrRange{Start: pos, End: ar.End})
-		if err := mm.fillFor(c, seg, part, at); err != nil {
+		if idle >= mostRetries || !mm.relieveFor(ar) {
 			return populateError(err)
 		}
-		pos = part.End
 	}
-	return nil
+}
+
+// populateFor is advisePopulate as far as memory lasts; it returns how far that is.
+func (mm *MemoryManager) populateFor(c *change, op string, ar memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
+	for ar.Start < ar.End {
+		seg, ok := mm.vmas.Find(ar.Start)
+		if !ok {
+			return ar.Start, mm.holeRefused(op, ar.Start)
+		}
+		if v := &seg.Value; !v.perms.SupersetOf(at) || v.pageless() { // as asked: Linux forces nothing here
+			return ar.Start, memmap.Refuse(op, unix.EINVAL, "%v may not be accessed so (%v)", seg.Range, v.perms)
+		}
+		end, err := mm.fillFor(c, seg, seg.Intersect(ar), at)
+		if noRoom(err) {
+			return end, err
+		} else if err != nil {
+			return end, populateError(err)
+		}
+		ar.Start = seg.End
+	}
+	return ar.End, nil
 }
 
 func populateError(err error) error {
@@ -401,7 +423,7 @@ func populateError(err error) error {
 		return err
 	}
 	errno := unix.ENOMEM
-	if errors.As(err, &bus) || errors.As(err, &trap) {
+	if (errors.As(err, &bus) || errors.As(err, &trap)) && !noRoom(err) {
 		errno = unix.EFAULT
 	}
 	return memmap.Refuse("madvise", errno, "%v", err)

@@ -130,6 +130,9 @@ func (mm *MemoryManager) copyMarks(child *MemoryManager) {
 		return
 	}
 	child.marks = mm.marks.Clone()
+	if mm.gives {
+		child.giveLazy()
+	}
 	child.remark(child.All(), 0, markProtected)
 	for seg := range mm.vmas.All() {
 		if seg.Value.flags&(flagDontFork|flagWipeOnFork) != 0 {

@@ -24,6 +24,16 @@ func (mm *MemoryManager) MLock(by *Actor, addr memmap.Addr, length uint64, mode 
 	length, _ = memmap.PageRoundUp(length + addr.PageOffset()) // as in Linux an overflow is 0
 	addr = addr.RoundDown()
 	c := mm.begin(by)
+	err := mm.lockPages(c, op, addr, length, mode)
+	if len(c.short) > 0 {
+		err = notLocked(c.refill())
+	}
+	return err
+}
+
+// lockPages is MLock of whole pages; what had no memory is c's to refill.
+func (mm *MemoryManager) lockPages(c *change, op string, addr memmap.Addr, length uint64, mode memmap.MLockMode) error {
+	by := c.by
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
 	if mode != memmap.MLockNone {
@@ -41,7 +51,7 @@ func (mm *MemoryManager) MLock(by *Actor, addr memmap.Addr, length uint64, mode 
 	if err := mm.lockRange(c, op, ar, mode); err != nil || mode == memmap.MLockNone {
 		return err
 	}
-	return mm.populateLocked(c, ar)
+	return notLocked(mm.populateRange(c, ar, false))
 }
 
 // mayLockRange is the check of RLIMIT_MEMLOCK that counts what is locked already
@@ -107,10 +117,8 @@ func (v *vma) special() bool {
 	return special
 }
 
-// populateLocked brings in all that is locked in ar, with the errors that POSIX
-// wants of mlock.
-func (mm *MemoryManager) populateLocked(c *change, ar memmap.AddrRange) error {
-	err := mm.populateRange(c, ar, false)
+// notLocked makes of why locked memory could not be populated what POSIX wants of mlock.
+func notLocked(err error) error {
 	var errno unix.Errno
 	errors.As(err, &errno)
 	switch {
@@ -134,6 +142,9 @@ func (mm *MemoryManager) populateRange(c *change, ar memmap.AddrRange, ignoreFai
 			continue
 		}
 		if err := mm.populate(c, seg, seg.Intersect(ar)); err != nil && !ignoreFailures {
+			if n := len(c.short); noRoom(err) {
+				c.short[n-1].End = ar.End // with what comes behind
+			}
 			return err
 		}
 	}
@@ -165,6 +176,7 @@ func (mm *MemoryManager) MLockAll(by *Actor, o MLockAllOpts) error {
 		mode = memmap.MLockEager
 	}
 	c := mm.begin(by)
+	defer c.end()
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
 	if limit := by.limits().MemLock; o.Current && !by.LockCap && mm.vmas.Span() > limit {

@@ -80,6 +80,7 @@ type MemoryManager struct {
 	activeMu activeMutex
 	pmas     pmaSet
 	marks    segment.Set[memmap.Addr, mark] // see mark.go
+	gives    bool                           // mm is one of the MemoryFile's givers
 	as       platform.AddressSpace          // nil once released
 	gen      uint32                         // see pma.needCOW
 	forked   uint64                         // event of the newest fork that shared our pages
@@ -174,6 +175,9 @@ func (mm *MemoryManager) DecUsers(by *Actor) {
 	mm.activeMu.Unlock()
 	mm.dropMappings(c)
 	mm.mappingMu.Unlock()
+	if mm.gives {
+		mm.mem.RemoveGiver(mm)
+	}
 }
 
 // dropPages releases every page. The sets are read, not taken apart: their nodes may

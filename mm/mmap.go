@@ -215,13 +215,23 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 }
 
 // populate brings ar in as Linux's MAP_POPULATE does: private memory that may be
-// written is written to, all else is read. It returns why that is not all of ar.
+// written is written to, all else is read. It returns why that is not all of ar; what
+// is left for lack of memory is c's to refill.
 //
 // Preconditions: mm.mappingMu is held; ar lies in seg.
 func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) error {
+	end, err := mm.populatePart(c, seg, ar)
+	if noRoom(err) {
+		c.short = append(c.short, memmap.AddrRange{Start: end, End: ar.End})
+	}
+	return err
+}
+
+// populatePart is populate that also returns how far it came.
+func (mm *MemoryManager) populatePart(c *change, seg vmaSeg, ar memmap.AddrRange) (memmap.Addr, error) {
 	v := seg.Value
 	if !v.perms.Any() {
-		return memmap.Refuse("populate", unix.EFAULT, "%v may not be accessed at all", seg.Range)
+		return ar.Start, memmap.Refuse("populate", unix.EFAULT, "%v may not be accessed at all", seg.Range)
 	}
 	at := memmap.Read
 	if v.private && v.perms.Write {
@@ -230,20 +240,21 @@ func (mm *MemoryManager) populate(c *change, seg vmaSeg, ar memmap.AddrRange) er
 	return mm.fillFor(c, seg, ar, at)
 }
 
-// fillFor brings ar, a part of seg, in for accesses of kind at, as far as it goes.
+// fillFor brings ar, a part of seg, in for accesses of kind at, as far as it goes, and
+// returns how far and why.
 //
 // Preconditions: mm.mappingMu is held; seg allows at.
-func (mm *MemoryManager) fillFor(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) error {
+func (mm *MemoryManager) fillFor(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
 	mm.activeMu.Lock()
 	defer mm.activeMu.Unlock()
-	err := mm.fillLocked(c, seg, ar, at)
+	end, err := mm.fillLocked(c, seg, ar, at)
 	if died := c.flush(); err == nil {
 		err = died
 	}
-	return err
+	return end, err
 }
 
-func (mm *MemoryManager) fillLocked(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) error {
+func (mm *MemoryManager) fillLocked(c *change, seg vmaSeg, ar memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
 	ar, trapped := mm.untrapped(ar, at)
 	var err error
 	if !ar.IsEmpty() {
@@ -255,7 +266,7 @@ func (mm *MemoryManager) fillLocked(c *change, seg vmaSeg, ar memmap.AddrRange, 
 	if err == nil {
 		err = trapped
 	}
-	return err
+	return ar.End, err
 }
 
 // MapStack maps the first stack: size bytes rounded up, growing down from the layout's

@@ -25,6 +25,7 @@ func (mm *MemoryManager) MProtect(by *Actor, addr memmap.Addr, length uint64, pe
 		return err
 	}
 	c := mm.begin(by)
+	defer c.end()
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
 	first, ar, err := mm.protectRange(ar, growsDown)

@@ -249,5 +249,8 @@ func (k *Kernel) Shutdown() {
 	if !wasClosed && k.vdso != nil {
 		k.ipc.Close()
 		k.vdso.Release()
+		if k.cfg.Cache != nil {
+			k.cfg.Memory.RemoveGiver(k.cfg.Cache)
+		}
 	}
 }

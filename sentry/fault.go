@@ -42,13 +42,8 @@ const (
 // fault answers an access that the host's mappings did not allow.
 func (t *Task) fault(stop *platform.Stop) {
 	cause, err := t.mm.HandleUserFault(t.Actor("fault"), stop.Addr, stop.Access, memmap.Addr(t.regs.Rsp))
-	for err != nil && t.reclaim(err) {
-		cause, err = t.mm.HandleUserFault(t.Actor("fault"), stop.Addr, stop.Access, memmap.Addr(t.regs.Rsp))
-	}
 	if err == nil {
-		if c := t.k.cfg.Cache; c != nil {
-			c.WriteDue()
-		}
+		t.writeDue()
 		return
 	}
 	var trap *mm.TrapError
@@ -69,15 +64,11 @@ func (t *Task) fault(stop *platform.Stop) {
 	t.force(info, &Report{Addr: stop.Addr, Access: stop.Access, Cause: cause, Err: err})
 }
 
-// reclaimed is how many bytes of files' pages are given back when memory has run out:
-// enough that not every fault does it.
-const reclaimed = 4 << 20
-
-// reclaim gives pages of files back if err says that there is no memory left, and
-// reports whether it is worth another try. No lock of a memory manager is held.
-func (t *Task) reclaim(err error) bool {
-	c := t.k.cfg.Cache
-	return c != nil && errors.Is(err, unix.ENOMEM) && c.Evict(reclaimed) > 0
+// writeDue writes files' dirty pages back if there are many by now. No lock is held.
+func (t *Task) writeDue() {
+	if c := t.k.cfg.Cache; c != nil {
+		c.WriteDue()
+	}
 }
 
 // faultInfo says which signal a refused access is.

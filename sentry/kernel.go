@@ -158,6 +158,9 @@ func New(c Config) (*Kernel, error) {
 			return nil, fmt.Errorf("sentry: making the vdso: %w", err)
 		}
 		k.vdso = v
+		if c.Cache != nil {
+			c.Memory.AddGiver(c.Cache)
+		}
 		k.ipc = ipc.New(c.Memory, k.clock.Now)
 		k.shmem = memfs.New(c.Memory, memfs.Options{Mode: unix.S_ISVTX | 0o777, Minor: shmem.Device, Now: k.clock.Now})
 	}

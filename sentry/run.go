@@ -187,6 +187,7 @@ func (t *Task) syscall() {
 	}
 	nr := t.regs.Orig_rax
 	v, err := t.dispatch(nr)
+	t.writeDue()
 	t.answer(nr, v, err)
 	if t.restart == nil {
 		t.restoreMask()

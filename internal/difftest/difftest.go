@@ -38,6 +38,7 @@ type Options struct {
 	Auto      bool          // the guest's fault window is mm.WindowAuto instead of 4 KiB
 	HostCache bool          // files of the host are mapped directly; see pagecache.Cache.MapHost
 	Stderr    io.Writer     // a guest's, instead of Result's; called in the guest's own write
+	Memory    uint64        // most that a guest's world may hold, in bytes; 0: any
 	Timeout   time.Duration // 0: a minute
 }
 

@@ -62,7 +62,7 @@ func (o *output) String() string {
 func newWorld(o Options) (*world, error) {
 	w := &world{events: mm.NewRing(1 << 14)}
 	var err error
-	if w.memory, err = pgalloc.New(pgalloc.Options{}); err != nil {
+	if w.memory, err = pgalloc.New(pgalloc.Options{Limit: o.Memory}); err != nil {
 		return nil, err
 	}
 	if w.platform, err = ptrace.New(); err != nil {

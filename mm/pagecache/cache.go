@@ -251,6 +251,9 @@ func (c *Cache) Evict(want uint64) uint64 {
 	return got
 }
 
+// GiveBack implements pgalloc.Giver.
+func (c *Cache) GiveBack(want uint64) uint64 { return c.Evict(want) }
+
 // evictUnmapped is Evict of files without mappings; it waits for no lock of a
 // File, so that a Translate may call it.
 func (c *Cache) evictUnmapped(want uint64, files []*File) uint64 {

@@ -66,6 +66,9 @@ type MemoryFile struct {
 	hostRAM   uint64             // bytes
 	failAfter int                // 0: never
 
+	giversMu sync.Mutex // a leaf
+	givers   []Giver    // see Relieve
+
 	overcommit atomic.Pointer[Overcommit]
 	committed  atomic.Int64 // bytes promised to guests, touched or not; see commit.go
 }

@@ -1,6 +1,7 @@
 package memfs
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -107,10 +108,24 @@ func (i *inode) accessed() {
 
 func (f *file) PWrite(p []byte, off int64) (int, error) {
 	n, err := f.at.inode.pages.WriteAt(p, uint64(off))
+	f.relieved(&err, func() error {
+		k, err := f.at.inode.pages.WriteAt(p[n:], uint64(off)+uint64(n))
+		n += k
+		return err
+	})
 	if n > 0 {
 		f.modified()
 	}
 	return n, err
+}
+
+// relieved does again what found no memory, if some is given back: a few times, as
+// others may take it.
+func (f *file) relieved(err *error, again func() error) {
+	const most = 8
+	for tries := 0; tries < most && errors.Is(*err, unix.ENOMEM) && f.fs().mem.Relieve(); tries++ {
+		*err = again()
+	}
 }
 
 // modified marks the file as changed now.
@@ -141,7 +156,9 @@ func (f *file) Allocate(mode uint32, off, n int64) error {
 	case mode == unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE:
 		err = p.Discard(uint64(off), uint64(n))
 	case mode&^unix.FALLOC_FL_KEEP_SIZE == 0:
-		err = p.Reserve(uint64(off), uint64(n), mode != 0)
+		reserve := func() error { return p.Reserve(uint64(off), uint64(n), mode != 0) }
+		err = reserve()
+		f.relieved(&err, reserve)
 	default:
 		return fmt.Errorf("fallocate: %w: mode %#x", unix.EOPNOTSUPP, mode)
 	}
