@@ -51,6 +51,7 @@ func (t *Task) exit() {
 	}
 	p.fds.CloseAll()
 	p.fs.Release()
+	p.k.leaveTTY(p)
 	p.k.bury(p)
 }
 

@@ -176,9 +176,12 @@ func (k *Kernel) publish(parent, p *Process) bool {
 		p.state = Dead
 		return false
 	}
-	p.pgid, p.sid, p.name = parent.pgid, parent.sid, parent.name
+	p.pgid, p.sid, p.name, p.tty = parent.pgid, parent.sid, parent.name, parent.tty
 	if parent == k.reaper {
 		p.pgid = p.pid
+		if p.tty != nil { // as a shell does with what it starts
+			p.tty.Foreground = p.pgid
+		}
 	}
 	k.procs[p.pid] = p
 	k.adoptLocked(parent, p)

@@ -107,6 +107,7 @@ func (t *Task) SetSID() (int32, error) {
 		}
 	}
 	t.p.sid, t.p.pgid = t.p.pid, t.p.pid
+	t.p.tty, t.p.lostGroup = nil, 0
 	return t.p.pid, nil
 }
 

@@ -36,6 +36,7 @@ import (
 	"mmsh.dev/mmsh/sentry/vfs"
 	"mmsh.dev/mmsh/sentry/vfs/memfs"
 	"mmsh.dev/mmsh/sentry/vfs/pipe"
+	"mmsh.dev/mmsh/sentry/vfs/pty"
 )
 
 // Args are the six arguments of a system call.
@@ -86,9 +87,12 @@ type Config struct {
 	Sched    Sched
 	Seed     int64 // 0: Linux's layout with randomisation off
 	MaxProcs int   // most live processes; 0: 1000
-	// Stdin, Stdout, Stderr are descriptors 0, 1, 2 of the first process.
+	// Stdin, Stdout, Stderr are descriptors 0, 1, 2 of the first process. If one is a
+	// terminal, it controls the process.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Terminals is the devpts in Tree; nil: there is none.
+	Terminals *pty.FS
 	// Observer may be nil.
 	Observer Observer
 	// KeepDead keeps what `ps`, `vmas`, `pmas` and `maps` show of processes after
@@ -113,7 +117,8 @@ type Kernel struct {
 	futexes futexTable
 	ipc     *ipc.Table
 	pipes   pipe.Pool
-	shmem   *memfs.FS // where memory without a name lies: memfds; nil if there is no Memory
+	std     [3]vfs.File // descriptors 0, 1, 2
+	shmem   *memfs.FS   // where memory without a name lies: memfds; nil if there is no Memory
 
 	reporting sync.Mutex // one Observer call at a time; see report.go
 	stops     chan *Report
@@ -152,6 +157,7 @@ func New(c Config) (*Kernel, error) {
 	k.clock = newClock(k)
 	k.rand.init(c.Sched, c.Seed)
 	k.reaper = &Process{k: k, pid: reaperPID, pgid: reaperPID, sid: reaperPID, name: "reaper"}
+	k.openTerminals()
 	if c.Memory != nil {
 		v, err := loader.NewVDSO(c.Memory)
 		if err != nil {

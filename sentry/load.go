@@ -11,7 +11,6 @@ import (
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/sentry/vfs"
-	"mmsh.dev/mmsh/sentry/vfs/stdio"
 )
 
 // LoadOptions say what the first program is given.
@@ -187,13 +186,12 @@ func (k *Kernel) newMemory(p *Process) (*mm.MemoryManager, error) {
 
 // openStandard opens descriptors 0, 1 and 2.
 func (k *Kernel) openStandard(fds *vfs.Table) error {
-	in, out, errs := stdio.NewReader(k.cfg.Stdin), stdio.NewWriter(k.cfg.Stdout), stdio.NewWriter(k.cfg.Stderr)
-	for fd, d := range [...]*vfs.Description{
-		vfs.NewDescription(in, unix.O_RDWR, "/dev/stdin"),
-		vfs.NewDescription(out, unix.O_RDWR, "/dev/stdout"),
-		vfs.NewDescription(errs, unix.O_RDWR, "/dev/stderr"),
-	} {
-		if err := fds.Set(int32(fd), d, false, mm.Infinity); err != nil {
+	for fd, f := range k.std {
+		path := [...]string{"/dev/stdin", "/dev/stdout", "/dev/stderr"}[fd]
+		if named := k.nameOf(f); named != "" {
+			path = named
+		}
+		if err := fds.Set(int32(fd), vfs.NewDescription(f, unix.O_RDWR, path), false, mm.Infinity); err != nil {
 			return err
 		}
 	}

@@ -47,6 +47,8 @@ type Process struct {
 	children  []*Process    // live and zombies, by pid
 	stirred   chan struct{} // closed when there is news of a child; nil if nobody waits
 	pgid, sid int32
+	tty       *vfs.TTY // that controls it; nil: none does
+	lostGroup int32    // which was in the foreground when a leader's terminal hung up
 	name      string
 	state     ProcState
 	mm        *mm.MemoryManager // nil once it was given back

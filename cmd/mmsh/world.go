@@ -19,6 +19,7 @@ import (
 	"mmsh.dev/mmsh/sentry/vfs/devfs"
 	"mmsh.dev/mmsh/sentry/vfs/hostfs"
 	"mmsh.dev/mmsh/sentry/vfs/memfs"
+	"mmsh.dev/mmsh/sentry/vfs/pty"
 )
 
 // machine is what all worlds of a session stand on.
@@ -86,8 +87,10 @@ func (m *machine) newWorld() (*debugger.World, error) {
 		_ = host.Close()
 		return nil, fmt.Errorf("--root %s: %w", root, err)
 	}
-	tree, dev := vfs.NewTree(private), devfs.New()
+	tree, dev, pts := vfs.NewTree(private), devfs.New(), pty.New(pty.Options{})
+	dev.Terminals = pts
 	tree.Mount("/dev", dev)
+	tree.Mount("/dev/pts", pts)
 	shm := memfs.New(m.memory, memfs.Options{At: "/dev/shm", Mode: unix.S_ISVTX | 0o777, Minor: 41})
 	tree.Mount("/dev/shm", shm)
 	written, err := m.mountWritable(tree, cache)
@@ -98,10 +101,11 @@ func (m *machine) newWorld() (*debugger.World, error) {
 	}
 	var embedded []*vfs.Program
 	return &debugger.World{
-		Tree:  tree,
-		Cache: cache,
+		Tree:      tree,
+		Cache:     cache,
+		Terminals: pts,
 		Mount: func(k *sentry.Kernel) error {
-			dev.Random = kernelRandom{k}
+			dev.Random, dev.Jobs = kernelRandom{k}, k
 			private.SetClock(k.Clock().Now)
 			shm.SetClock(k.Clock().Now)
 			written.setClock(k)

@@ -49,7 +49,7 @@ var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "processvm", "remap", "uffd", "lazyfree", "overcommit",
 	"droppable",
 	"files", "tail", "fds", "poll", "devices", "memfd", "shm", "mapfiles",
-	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
+	"fork", "signals", "pty", "jobs", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }
 
 func TestDifferentialCalls(t *testing.T) {

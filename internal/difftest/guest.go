@@ -24,6 +24,7 @@ import (
 	"mmsh.dev/mmsh/sentry/vfs/devfs"
 	"mmsh.dev/mmsh/sentry/vfs/hostfs"
 	"mmsh.dev/mmsh/sentry/vfs/memfs"
+	"mmsh.dev/mmsh/sentry/vfs/pty"
 )
 
 // world is everything that a guest needs, made for one run.
@@ -86,7 +87,10 @@ func newWorld(o Options) (*world, error) {
 	asio := &mm.ASIO{}
 	asio.Set(o.ASIO)
 	tree := vfs.NewTree(w.private)
-	tree.Mount("/dev", devfs.New())
+	dev, pts := devfs.New(), pty.New(pty.Options{})
+	dev.Terminals = pts
+	tree.Mount("/dev", dev)
+	tree.Mount("/dev/pts", pts)
 	if o.Scratch != "" && !o.Private {
 		w.scratch = memfs.New(w.memory, memfs.Options{
 			At: o.Scratch, Mode: 0o755, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Minor: 41,
@@ -100,18 +104,19 @@ func newWorld(o Options) (*world, error) {
 		tree.Mount(o.Written, w.written)
 	}
 	config := sentry.Config{
-		Platform: w.platform,
-		Memory:   w.memory,
-		Calls:    syscalls.Table(),
-		Tree:     tree,
-		Cache:    w.cache,
-		Events:   w.events,
-		Window:   window,
-		ASIO:     asio,
-		Sched:    o.Sched,
-		Stdin:    strings.NewReader(o.Stdin),
-		Stdout:   &w.stdout,
-		Stderr:   &w.stderr,
+		Platform:  w.platform,
+		Memory:    w.memory,
+		Calls:     syscalls.Table(),
+		Tree:      tree,
+		Cache:     w.cache,
+		Events:    w.events,
+		Window:    window,
+		ASIO:      asio,
+		Sched:     o.Sched,
+		Terminals: pts,
+		Stdin:     strings.NewReader(o.Stdin),
+		Stdout:    &w.stdout,
+		Stderr:    &w.stderr,
 	}
 	if o.Stderr != nil {
 		config.Stderr = o.Stderr
@@ -122,6 +127,7 @@ func newWorld(o Options) (*world, error) {
 	if w.kernel, err = sentry.New(config); err != nil {
 		return nil, err
 	}
+	dev.Jobs = w.kernel
 	if w.written != nil {
 		w.written.SetClock(w.kernel.Clock().Now)
 	}

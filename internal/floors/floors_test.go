@@ -25,7 +25,7 @@ var floors = []string{
 	"sentry/syscalls, sentry/procfs",
 	"sentry",
 	"sentry/journal, sentry/ipc",
-	"sentry/vfs/hostfs, sentry/vfs/devfs, sentry/vfs/memfs, sentry/vfs/pipe, sentry/vfs/stdio",
+	"sentry/vfs/hostfs, sentry/vfs/devfs, sentry/vfs/memfs, sentry/vfs/pipe, sentry/vfs/pty, sentry/vfs/stdio",
 	"sentry/vfs/synth",
 	"sentry/vfs",
 	"sentry/vfs/filelock",

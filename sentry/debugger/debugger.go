@@ -20,6 +20,7 @@ import (
 	"mmsh.dev/mmsh/sentry"
 	"mmsh.dev/mmsh/sentry/journal"
 	"mmsh.dev/mmsh/sentry/vfs"
+	"mmsh.dev/mmsh/sentry/vfs/pty"
 )
 
 // Config is what a Debugger is made of.
@@ -47,6 +48,8 @@ type World struct {
 	// Cache holds the pages of the files in Tree; it is put into Kernel as well. May
 	// be nil.
 	Cache *pagecache.Cache
+	// Terminals is the devpts in Tree; it is put into Kernel as well. May be nil.
+	Terminals *pty.FS
 	// Mount completes Tree with what shows the kernel itself: /proc. May be nil.
 	Mount func(*sentry.Kernel) error
 	// Embed makes a program of an ELF file's content.
@@ -142,7 +145,7 @@ func (d *Debugger) newWorld() error {
 	}
 	c := d.config.Kernel
 	ring := d.newRing()
-	c.Tree, c.Cache, c.Events, c.Observer = w.Tree, w.Cache, ring, &d.observe
+	c.Tree, c.Cache, c.Terminals, c.Events, c.Observer = w.Tree, w.Cache, w.Terminals, ring, &d.observe
 	k, err := sentry.New(c)
 	if err != nil {
 		w.close()

@@ -73,10 +73,13 @@ func (p *process) stat() ([]byte, error) {
 	_, status := p.p.State()
 	s, l, sig := p.sizes(), p.image(), p.signals()
 	used, children := p.p.Usage(), p.p.ChildUsage()
+	device, foreground := p.p.Terminal()
+	minor := unix.Minor(device)
+	terminal := int32(unix.Major(device)<<8 | minor&0xff | minor&^0xff<<12)
 	ticks := func(d time.Duration) int64 { return int64(d / userTick) }
 	fields := []any{
 		p.id(), "(" + p.name() + ")", string(letter), p.p.PPID(), p.p.PGID(), p.p.SID(),
-		0, -1, 0, // no terminal, its group, flags
+		terminal, foreground, 0, // flags
 		used.MinorFaults, children.MinorFaults, used.MajorFaults, children.MajorFaults,
 		ticks(used.User), ticks(used.System), ticks(children.User), ticks(children.System),
 		20, 0, len(p.p.Tasks()), 0, // priority, nice, threads, itimer

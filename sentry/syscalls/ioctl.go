@@ -9,17 +9,16 @@ import (
 )
 
 const (
-	fioClex    = 0x5451     // FIOCLEX
-	fioNClex   = 0x5450     // FIONCLEX
-	fioNRead   = 0x541b     // FIONREAD
-	fioNBio    = 0x5421     // FIONBIO
-	fioAsync   = 0x5452     // FIOASYNC
-	fioQSize   = 0x5460     // FIOQSIZE
-	fiBMap     = 1          // FIBMAP
-	fiClone    = 0x40049409 // FICLONE
-	fiMap      = 0xc020660b // FS_IOC_FIEMAP
-	figetBsz   = 2          // FIGETBSZ
-	termiosLen = 36         // the kernel's struct termios is a prefix of the C library's
+	fioClex  = 0x5451     // FIOCLEX
+	fioNClex = 0x5450     // FIONCLEX
+	fioNRead = 0x541b     // FIONREAD
+	fioNBio  = 0x5421     // FIONBIO
+	fioAsync = 0x5452     // FIOASYNC
+	fioQSize = 0x5460     // FIOQSIZE
+	fiBMap   = 1          // FIBMAP
+	fiClone  = 0x40049409 // FICLONE
+	fiMap    = 0xc020660b // FS_IOC_FIEMAP
+	figetBsz = 2          // FIGETBSZ
 )
 
 // ioctl(fd, request, argument): ENOTTY for what a file does not know.
@@ -45,14 +44,14 @@ func ioctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if r, ok := d.File().(vfs.RandomSource); ok {
 		return 0, randomIoctl(t, r, request, arg)
 	}
+	if tty, ok := d.File().(vfs.Terminal); ok {
+		return ttyIoctl(t, d, tty, request, arg)
+	}
 	if request == fioNRead {
 		return 0, queued(t, d, arg)
 	}
 	if u, ok := d.File().(*uffdFile); ok {
 		return 0, u.ioctl(t, request, arg)
-	}
-	if tty, ok := d.File().(vfs.Terminal); ok {
-		return 0, ttyIoctl(t, tty, request, arg)
 	}
 	return 0, unix.ENOTTY
 }
@@ -97,18 +96,20 @@ func noBlocks(t *sentry.Task, d *vfs.Description, request uint32, arg memmap.Add
 	return memmap.Refuse("ioctl", unix.EOPNOTSUPP, "%s lies on no disk", d.Path())
 }
 
-// setAsync is FIOASYNC: no file sends SIGIO.
+// setAsync is FIOASYNC. Nobody sends SIGIO, but terminals know of it.
 func setAsync(t *sentry.Task, d *vfs.Description, arg memmap.Addr) error {
 	on, err := copyIn[int32](t, arg)
 	if err != nil {
 		return err
 	}
-	if on != 0 && d.Flags()&unix.O_ASYNC == 0 {
+	flags := d.Flags() &^ unix.O_ASYNC
+	if on != 0 {
+		flags |= unix.O_ASYNC
+	}
+	if _, ok := d.File().(vfs.Terminal); !ok && on != 0 && flags != d.Flags() {
 		return unix.ENOTTY
 	}
-	if on == 0 {
-		d.SetFlags(d.Flags() &^ unix.O_ASYNC)
-	}
+	d.SetFlags(flags)
 	return nil
 }
 
@@ -147,33 +148,4 @@ func queued(t *sentry.Task, d *vfs.Description, arg memmap.Addr) error {
 		return err
 	}
 	return copyOut(t, arg, int32(st.Size-at))
-}
-
-// ttyIoctl are the requests of terminals. Which process group is in the
-// foreground is job control's, which needs a controlling terminal: ENOTTY.
-func ttyIoctl(t *sentry.Task, tty vfs.Terminal, request uint32, arg memmap.Addr) error {
-	switch request {
-	case unix.TCGETS:
-		term, err := tty.Termios()
-		if err != nil {
-			return err
-		}
-		return t.CopyOut(arg, bytesOf(&term)[:termiosLen])
-	case unix.TCSETS, unix.TCSETSW, unix.TCSETSF:
-		term, err := tty.Termios()
-		if err != nil {
-			return err
-		}
-		if err := t.CopyIn(arg, bytesOf(&term)[:termiosLen]); err != nil {
-			return err
-		}
-		return tty.SetTermios(&term)
-	case unix.TIOCGWINSZ:
-		size, err := tty.Winsize()
-		if err != nil {
-			return err
-		}
-		return copyOut(t, arg, size)
-	}
-	return unix.ENOTTY
 }

@@ -89,6 +89,10 @@ func openat(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := openedTTY(t, d, flags); err != nil {
+		_ = d.DecRef()
+		return 0, err
+	}
 	return addFD(t, d, flags&unix.O_CLOEXEC != 0, 0)
 }
 
@@ -120,6 +124,10 @@ func openat2(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	p.Resolve = how.Resolve
 	d, err := t.Process().Context().Open(p.Where, int(how.Flags), uint32(how.Mode))
 	if err != nil {
+		return 0, err
+	}
+	if err := openedTTY(t, d, int(how.Flags)); err != nil {
+		_ = d.DecRef()
 		return 0, err
 	}
 	return addFD(t, d, how.Flags&unix.O_CLOEXEC != 0, 0)

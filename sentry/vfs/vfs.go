@@ -89,13 +89,6 @@ type External interface {
 	External() bool
 }
 
-// Terminal is a File that answers terminal ioctls.
-type Terminal interface {
-	Termios() (unix.Termios, error)
-	SetTermios(t *unix.Termios) error
-	Winsize() (unix.Winsize, error)
-}
-
 // Dir is a File that is a directory.
 type Dir interface {
 	// ReadDir returns the entries from the one numbered from on.

@@ -1,5 +1,5 @@
 // Package devfs is /dev: null, zero, full, random, urandom, links to the
-// descriptors, and a tty that nobody has.
+// descriptors, tty, and ptmx of a devpts.
 package devfs
 
 import (
@@ -17,10 +17,25 @@ import (
 // device is devtmpfs's in st_dev: an anonymous one.
 var device = unix.Mkdev(0, 6)
 
+const (
+	ptmx      = "ptmx"
+	blockSize = 4096
+)
+
 // FS is /dev.
 type FS struct {
 	// Random is what random and urandom give.
 	Random io.Reader
+	// Terminals is where ptmx makes new ones; nil: there is no ptmx.
+	Terminals Ptmx
+	// Jobs knows whose terminal tty is; nil: nobody has one.
+	Jobs vfs.Jobs
+}
+
+// Ptmx is a devpts.
+type Ptmx interface {
+	// Ptmx returns a node with attr whose opening makes a new terminal for who.
+	Ptmx(attr synth.Attr, blksize int64, who vfs.Caller) vfs.Node
 }
 
 // New returns /dev with the host's random numbers.
@@ -35,7 +50,7 @@ var links = []struct{ name, text string }{
 }
 
 // Walk implements vfs.FS.
-func (fs *FS) Walk(path string, _ vfs.Caller) (vfs.Node, string, error) {
+func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
 	name, rest, deeper := strings.Cut(path, "/")
 	if name == "" {
 		return fs.root(), "", nil
@@ -53,7 +68,13 @@ func (fs *FS) Walk(path string, _ vfs.Caller) (vfs.Node, string, error) {
 		if deeper {
 			return nil, "", fmt.Errorf("%w: /dev/%s is no directory", unix.ENOTDIR, name)
 		}
-		return &node{attr(kindInode(i), 0o666), fs, &kinds[i]}, "", nil
+		return &node{attr(kindInode(i), kinds[i].mode()), fs, &kinds[i], who.PID}, "", nil
+	}
+	if name == ptmx && fs.Terminals != nil {
+		if deeper {
+			return nil, "", fmt.Errorf("%w: /dev/%s is no directory", unix.ENOTDIR, name)
+		}
+		return fs.Terminals.Ptmx(attr(kindInode(len(kinds)), 0o666), blockSize, who), "", nil
 	}
 	return nil, "", unix.ENOENT
 }
@@ -71,6 +92,9 @@ func (fs *FS) root() *synth.Dir {
 		}
 		for i, k := range kinds {
 			all = append(all, vfs.Dirent{Name: k.name, Inode: kindInode(i), Type: unix.DT_CHR})
+		}
+		if fs.Terminals != nil {
+			all = append(all, vfs.Dirent{Name: ptmx, Inode: kindInode(len(kinds)), Type: unix.DT_CHR})
 		}
 		return all, nil
 	}

@@ -105,7 +105,7 @@ func TestDirectory(t *testing.T) {
 		}
 		return true
 	})
-	if err != nil || !names["null"] || !names["stdin"] || !names["."] || len(names) != 12 {
+	if err != nil || !names["null"] || !names["stdin"] || !names["."] || len(names) != 13 {
 		t.Errorf("%v, %v", names, err)
 	}
 	if text, err := c.Readlink(vfs.Where{Path: "stdout"}); text != "/proc/self/fd/1" || err != nil {

@@ -15,7 +15,6 @@ import (
 type kind struct {
 	name         string
 	major, minor uint32
-	open         error // why it cannot be opened
 	read         func(fs *FS, p []byte) (int, error)
 	write        error // why no byte is taken; nil: all are
 }
@@ -27,7 +26,16 @@ var kinds = []kind{
 	{name: "full", major: 1, minor: 7, read: readZeroes, write: unix.ENOSPC},
 	{name: "random", major: 1, minor: 8, read: readRandom},
 	{name: "urandom", major: 1, minor: 9, read: readRandom},
-	{name: "tty", major: 5, minor: 0, open: unix.ENXIO},
+	{name: "tty", major: 5, minor: 0},
+	{name: "console", major: 5, minor: 1},
+}
+
+// mode is who may use the device: the console is root's.
+func (k *kind) mode() uint32 {
+	if k.name == "console" {
+		return 0o600
+	}
+	return 0o666
 }
 
 func readNothing(*FS, []byte) (int, error) { return 0, nil }
@@ -50,29 +58,41 @@ type node struct {
 	synth.Attr
 	fs   *FS
 	kind *kind
+	pid  int32 // who found it
 }
 
 // Stat implements vfs.Node.
 func (n *node) Stat() (unix.Stat_t, error) {
 	return unix.Stat_t{
 		Dev: n.Dev, Ino: n.Ino, Mode: unix.S_IFCHR | n.Mode, Nlink: 1,
-		Rdev: unix.Mkdev(n.kind.major, n.kind.minor), Blksize: 4096,
+		Rdev: unix.Mkdev(n.kind.major, n.kind.minor), Blksize: blockSize,
 	}, nil
 }
 
 // Open implements vfs.Node.
-func (n *node) Open(int) (vfs.File, error) {
-	if n.kind.open != nil {
-		return nil, fmt.Errorf("%w: there is no such device", n.kind.open)
-	}
+func (n *node) Open(flags int) (vfs.File, error) {
 	f := file{n}
 	switch n.kind.name {
+	case "tty":
+		return n.openTTY(flags)
+	case "console":
+		return nil, fmt.Errorf("%w: the console is no terminal of this world", unix.ENODEV)
 	case "zero":
 		return &zero{sink{f}}, nil
 	case "random", "urandom":
 		return &random{f}, nil
 	}
 	return &sink{f}, nil
+}
+
+// openTTY opens the terminal that controls who found the node: ENXIO if none does.
+func (n *node) openTTY(flags int) (vfs.File, error) {
+	if n.fs.Jobs != nil {
+		if tty := n.fs.Jobs.Controlling(n.pid); tty != nil {
+			return tty.Open(flags, n.Stat)
+		}
+	}
+	return nil, fmt.Errorf("%w: no terminal controls process %d", unix.ENXIO, n.pid)
 }
 
 // file is an open device.

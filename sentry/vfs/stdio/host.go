@@ -34,35 +34,6 @@ func (h hostFile) Seekable() bool { return false }
 func (h hostFile) External() bool { return true }
 func (h hostFile) Release() error { return nil }
 
-// Termios returns the terminal's settings: ENOTTY if it is none.
-func (h hostFile) Termios() (t unix.Termios, err error) {
-	err = h.do(func(fd int) error {
-		got, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-		if err == nil {
-			t = *got
-		}
-		return err
-	})
-	return t, err
-}
-
-// SetTermios changes the terminal's settings at once.
-func (h hostFile) SetTermios(t *unix.Termios) error {
-	return h.do(func(fd int) error { return unix.IoctlSetTermios(fd, unix.TCSETS, t) })
-}
-
-// Winsize returns the terminal's size.
-func (h hostFile) Winsize() (w unix.Winsize, err error) {
-	err = h.do(func(fd int) error {
-		got, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
-		if err == nil {
-			w = *got
-		}
-		return err
-	})
-	return w, err
-}
-
 // Ready implements vfs.Waiter: it is what the host says.
 func (h hostFile) Ready() (events int16) {
 	err := h.do(func(fd int) error {

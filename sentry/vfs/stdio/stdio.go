@@ -46,10 +46,14 @@ func NewWriter(w io.Writer) vfs.File {
 
 // host returns f, a File of the host's h, as a vfs.Terminal if h is one.
 func host(f stream, h *os.File) vfs.File {
-	if _, err := (hostFile{h}).Termios(); err != nil {
+	t := &terminal{stream: f, host: hostFile{h}}
+	if _, err := t.Termios(); err != nil {
 		return f
 	}
-	return terminal{f, hostFile{h}}
+	if st, err := t.host.Stat(); err == nil {
+		t.tty = &vfs.TTY{Device: st.Rdev}
+	}
+	return t
 }
 
 // stream is what the Files here have in common.
@@ -58,18 +62,6 @@ type stream interface {
 	vfs.Waiter
 	vfs.External
 }
-
-// terminal is a stream with the ioctls of its terminal.
-type terminal struct {
-	stream
-	tty hostFile
-}
-
-func (t terminal) Termios() (unix.Termios, error)     { return t.tty.Termios() }
-func (t terminal) SetTermios(to *unix.Termios) error  { return t.tty.SetTermios(to) }
-func (t terminal) Winsize() (unix.Winsize, error)     { return t.tty.Winsize() }
-func (t terminal) Queued() (int, error)               { return t.tty.Queued() }
-func (t terminal) Reopen(flags int) (vfs.File, error) { return t, nil }
 
 // pipeStat is what fstat says of a stream that is no host file: a pipe.
 func pipeStat() (unix.Stat_t, error) {

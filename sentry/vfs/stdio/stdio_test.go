@@ -185,7 +185,7 @@ func TestTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings.Lflag &^= unix.ECHO
-	if err := in.(vfs.Terminal).SetTermios(&settings); err != nil {
+	if err := in.(vfs.Terminal).SetTermios(&settings, unix.TCSETS); err != nil {
 		t.Fatal(err)
 	}
 	if again, _ := out.(vfs.Terminal).Termios(); again.Lflag&unix.ECHO != 0 {
