@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm"
 )
 
 // What changes or takes away what is mapped, but for mremap.
@@ -21,6 +22,9 @@ func (pl *player) munmap(a [6]int) {
 		length, want = uint64(addrOf(arenaLen)-addr)+1, unix.EINVAL
 	case 3:
 		length, want = ^uint64(0), unix.EINVAL
+	}
+	if want == nil && pl.p.sealedIn(first, n) {
+		want = unix.EPERM
 	}
 	pl.errno("munmap", pl.p.mm.MUnmap(pl.by, addr, length), want)
 	if want == nil {
@@ -56,15 +60,29 @@ func (m *modelProcess) protect(first, end int, perms memmap.AccessType, down boo
 		}
 		first = m.start[first]
 	}
-	for i := first; i < end; i++ {
-		q := m.pages[i]
-		if q == nil {
+	var fill [][2]int // locked memory that may be written now
+	defer func() {
+		for _, part := range fill {
+			m.populate(part[0], part[1]-part[0])
+		}
+	}()
+	for first < end {
+		q := m.pages[first]
+		switch {
+		case q == nil:
 			return unix.ENOMEM
-		}
-		if !q.max.SupersetOf(perms) {
+		case !q.max.SupersetOf(perms):
 			return unix.EACCES
+		case q.advice.Has(mm.Sealed):
+			return unix.EPERM
 		}
-		q.perms = perms
+		part := min(m.end[first], end)
+		if q.private && q.lock == memmap.MLockEager && perms.Write && !q.perms.Write {
+			fill = append(fill, [2]int{first, part})
+		}
+		for ; first < part; first++ {
+			m.pages[first].perms = perms
+		}
 	}
 	return nil
 }
@@ -99,9 +117,12 @@ func (m *modelProcess) moveBreak(addr memmap.Addr) (now memmap.Addr, ok bool) {
 		if to+1 > m.limitAt(from) && m.limitAt(from) != arenaLen || to > arenaLen || m.mapped(from, to-from) {
 			return m.brk, false
 		}
-		m.mapPages(from, to-from, modelPage{perms: memmap.ReadWrite, max: memmap.AnyAccess, private: true})
+		m.mapPages(from, to-from, modelPage{perms: memmap.ReadWrite, max: memmap.AnyAccess, private: true, lock: m.future})
+		if m.future == memmap.MLockEager {
+			m.populate(from, to-from)
+		}
 	case to < from:
-		if !m.mapped(to, from-to) {
+		if !m.mapped(to, from-to) || m.sealedIn(to, from-to) {
 			return m.brk, false
 		}
 		m.unmap(to, from-to)
@@ -126,7 +147,11 @@ func (pl *player) dontneed(a [6]int) {
 			want = unix.ENOMEM
 			continue
 		}
-		if q.locked {
+		if q.keepsContents() {
+			want = unix.EPERM
+			break
+		}
+		if q.lock != memmap.MLockNone {
 			want = unix.EINVAL
 			break
 		}

@@ -2,9 +2,11 @@ package mm_test
 
 import (
 	"bytes"
+	"strings"
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
+	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
@@ -23,12 +25,22 @@ func (pl *player) check() {
 				frames[mp.frame] = true
 			}
 		}
+		for _, held := range p.pins {
+			for _, f := range held.frames {
+				frames[f] = true
+			}
+		}
 		if pl.exact {
 			p.checkResident(i)
 		}
 	}
 	if have, want := pl.mem.Stats().Allocated[pgalloc.Anonymous], uint64(len(frames))*page; pl.exact && have != want {
 		wrong("%#x bytes of private memory are allocated, %#x are in use", have, want)
+	}
+	for i, p := range pl.procs {
+		if p == pl.p || i == len(pl.procs)-1 {
+			p.checkPagemap(i)
+		}
 	}
 	for _, s := range pl.sources {
 		clear(s.before)
@@ -52,11 +64,22 @@ func (pl *player) checkMappings(n int, p *process) {
 			if q.src != nil {
 				name = q.src.name
 			}
+			if named := strings.HasPrefix(v.Name, "[anon"); named && !strings.HasSuffix(v.Name, ":"+q.name+"]") || !named && q.name != "" && v.Name != "[heap]" && v.Name != "[stack]" {
+				wrong("process %d: page %d is named %q, want %q", n, i, v.Name, q.name)
+			}
 			off := int(v.Offset/page) + i - first
 			if v.Perms != q.perms || v.MaxPerms != q.max || v.Private != q.private || v.GrowsDown != q.growsDown ||
-				(v.MLock != memmap.MLockNone) != q.locked || v.Anonymous != (q.src == nil) || q.src != nil && off != q.off {
+				v.MLock != q.lock || v.Advice&shownAdvice != q.advice || v.Anonymous != (q.src == nil) || q.src != nil && off != q.off {
 				wrong("process %d: page %d is %+v, offset %d, want %+v of %q", n, i, v, off, *q, name)
 			}
+		}
+	}
+	for i, q := range p.pages {
+		if q == nil || p.start[i] != i {
+			continue
+		}
+		if policy, err := p.mm.PolicyAt(addrOf(i)); err != nil || policy != q.policy {
+			wrong("process %d: page %d has policy %v (%v), want %v", n, i, policy, err, q.policy)
 		}
 	}
 	want := 0
@@ -130,6 +153,8 @@ func (pl *player) checkHostPage(n, i int, p *process, has memmap.AccessType) {
 	q := p.pages[i]
 	may := q.perms.Effective()
 	switch trap := p.traps[i].At; {
+	case q.guard:
+		may = memmap.NoAccess
 	case trap.Read:
 		may = memmap.NoAccess
 	default:
@@ -141,6 +166,7 @@ func (pl *player) checkHostPage(n, i int, p *process, has memmap.AccessType) {
 		may.Write = may.Write && q.frame.refs == 1
 	case q.private && pl.exact:
 		may.Write = false
+	case q.private && has.Write && q.frame != nil && q.frame.pins > 0: // by one process, who need not copy it
 	case q.private && has.Write:
 		refs := p.mm.PMAs(addrOf(i).Page())[0].Refs
 		may.Write = may.Write && len(refs) == 1 && refs[0].Refs == 1
@@ -170,5 +196,16 @@ func (p *process) checkResident(n int) {
 	s := p.mm.Stats()
 	if mapped := s.RSSFile + s.RSSShmem; s.RSSAnon != anon || mapped < least || mapped > most || s.RSS != s.RSSAnon+mapped {
 		wrong("process %d: RSS is %#x, %#x of it private, %#x files; want %#x private, files from %#x to %#x", n, s.RSS, s.RSSAnon, mapped, anon, least, most)
+	}
+}
+
+// checkReferences checks that processes and pins hold what the MemoryFile has counted.
+func (pl *player) checkReferences() {
+	var all []*mm.MemoryManager
+	for _, p := range pl.procs {
+		all = append(all, p.mm)
+	}
+	for _, err := range mm.CheckReferences(pl.mem, all) {
+		wrong("references: %v", err)
 	}
 }

@@ -32,6 +32,7 @@ func indexOf(a memmap.Addr) int { return int(int64(a-arena) >> 12) }
 type frame struct {
 	data []byte
 	refs int
+	pins int
 }
 
 // presence says whether the engine holds a page that is no frame: a file's, or the
@@ -49,7 +50,12 @@ type modelPage struct {
 	perms, max memmap.AccessType
 	private    bool
 	growsDown  bool
-	locked     bool
+	lock       memmap.MLockMode
+	advice     mm.VMAAdvice // those of shownAdvice
+	name       string       // "" or what was given to it
+	policy     *mm.Policy
+	guard      bool
+	dirty      bool    // must be soft-dirty: made, moved or written since clear_refs
 	src        *source // nil: anonymous
 	off        int     // page of src
 	frame      *frame  // nil: what src holds, or zeroes
@@ -77,7 +83,7 @@ func (p *modelPage) drop() {
 		p.frame.refs--
 		p.frame = nil
 	}
-	p.here = absent
+	p.here, p.dirty = absent, false
 }
 
 // outcome is how an access ends.
@@ -95,7 +101,12 @@ const (
 type modelProcess struct {
 	pages [arenaLen]*modelPage
 	traps map[int]mm.Trap
+	pins  []pin
 	brk   memmap.Addr
+	// future is how new mappings are locked.
+	future memmap.MLockMode
+	// lazy says that MADV_FREE was used: with little memory, contents may go.
+	lazy bool
 	// full says that there is no memory for new frames.
 	full bool
 	// start and end are where the mappings begin and end, by page.
@@ -128,6 +139,8 @@ func (m *modelProcess) accessFelt(i int, at, felt memmap.AccessType, anyway bool
 	switch {
 	case !rights.SupersetOf(at):
 		return denied
+	case p.guard:
+		return trapped
 	case !anyway && m.traps[i].At.Intersect(felt).Any():
 		return trapped
 	}
@@ -160,9 +173,9 @@ func (m *modelProcess) newFrame(p *modelPage) outcome {
 	if m.full {
 		return busError
 	}
-	f := &frame{data: append([]byte(nil), p.bytes()...), refs: 1}
+	f, dirty := &frame{data: append([]byte(nil), p.bytes()...), refs: 1}, p.dirty
 	p.drop()
-	p.frame = f
+	p.frame, p.dirty = f, dirty
 	return fine
 }
 
@@ -185,7 +198,7 @@ func (m *modelProcess) grow(i int) bool {
 	}
 	for j := i; j < next; j++ {
 		p := *m.pages[next]
-		p.frame, p.here = nil, absent
+		p.frame, p.here, p.guard, p.dirty = nil, absent, false, true
 		m.pages[j] = &p
 		m.end[j], m.start[j] = m.end[next], i
 	}
@@ -194,7 +207,8 @@ func (m *modelProcess) grow(i int) bool {
 
 // write puts b at offset at of page i, which an access for writing found fine.
 func (m *modelProcess) write(i, at int, b []byte) {
-	if p := m.pages[i]; p.frame != nil {
+	p := m.pages[i]
+	if p.dirty = true; p.frame != nil {
 		copy(p.frame.data[at:], b)
 	} else {
 		p.src.write(p.off, at, b)
@@ -284,16 +298,20 @@ func (m *modelProcess) place(o *memmap.MMapOpts, n int) (int, unix.Errno) {
 
 // fork returns the child.
 func (m *modelProcess) fork() *modelProcess {
-	child := &modelProcess{traps: map[int]mm.Trap{}, brk: m.brk}
+	child := &modelProcess{traps: map[int]mm.Trap{}, brk: m.brk, lazy: m.lazy}
 	for i, p := range m.pages {
-		if p == nil {
+		if p == nil || p.advice.Has(mm.DontFork) {
 			continue
 		}
 		q := *p
-		q.locked = false
+		q.lock = memmap.MLockNone
 		switch {
+		case p.advice.Has(mm.WipeOnFork):
+			q.frame, q.here, q.guard, q.dirty = nil, absent, false, false
 		case !p.private:
 			q.here = absent
+		case p.frame != nil && p.frame.pins > 0: // the child gets a copy at once
+			q.frame = &frame{data: append([]byte(nil), p.frame.data...), refs: 1}
 		case p.frame != nil:
 			p.frame.refs++
 		case p.src != nil && p.here != absent:

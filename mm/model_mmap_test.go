@@ -9,7 +9,13 @@ import (
 func (pl *player) mmap(a [6]int) {
 	p := pl.p
 	first, n := span(a[0], a[1])
-	q := modelPage{perms: rights[a[2]%len(rights)], max: memmap.AnyAccess, private: true, locked: a[3]%32 == 5}
+	q := modelPage{perms: rights[a[2]%len(rights)], max: memmap.AnyAccess, private: true, dirty: true}
+	switch a[3] % 32 {
+	case 5:
+		q.lock = memmap.MLockLazy
+	case 6:
+		q.lock = memmap.MLockEager
+	}
 	o := memmap.MMapOpts{Addr: addrOf(first), Length: uint64(n)*page - uint64(a[1]%3), Populate: a[3]%11 == 7}
 	switch a[3] % 8 {
 	case 0, 1, 2:
@@ -45,9 +51,8 @@ func (pl *player) mmap(a [6]int) {
 		want = oddMap(&o, a[2]%9)
 	}
 	o.Perms, o.MaxPerms, o.Private, o.GrowsDown = q.perms, q.max, q.private, q.growsDown
-	if q.locked {
-		o.MLock = memmap.MLockLazy
-	}
+	o.MLock = q.lock
+	q.lock = max(q.lock, p.future)
 	pl.refusals(q.src, a[2])
 	defer pl.refusals(nil, 0)
 	if want == nil && !q.max.SupersetOf(q.perms) {
@@ -66,6 +71,9 @@ func (pl *player) mmap(a [6]int) {
 			wrong("FindRoom is %v, page %d, want page %d", room, indexOf(room), at)
 		}
 	}
+	if want == nil && o.Unmap && p.sealedIn(at, n) {
+		want = unix.EPERM
+	}
 	if want == nil {
 		p.unmap(at, n)
 		want = q.src.add()
@@ -78,7 +86,7 @@ func (pl *player) mmap(a [6]int) {
 		wrong("mmap is at %v, page %d, want page %d", got, indexOf(got), at)
 	}
 	p.mapPages(at, n, q)
-	if o.Populate {
+	if o.Populate || q.lock == memmap.MLockEager {
 		p.populate(at, n)
 	}
 }
@@ -88,25 +96,30 @@ func (m *modelProcess) mapPages(i, n int, q modelPage) {
 	for j := range n {
 		c := q
 		c.off += j
-		c.frame, c.here = nil, absent
+		c.frame, c.here, c.guard, c.dirty = nil, absent, false, true
 		m.pages[i+j] = &c
 	}
 }
 
-func (m *modelProcess) populate(first, n int) {
+// populate brings in the pages of one mapping, and reports whether that went well.
+func (m *modelProcess) populate(first, n int) bool {
 	q := m.pages[first]
 	at := memmap.Read
 	if q.private && q.perms.Write {
 		at = memmap.Write
 	}
-	if !q.perms.Any() || q.locked { // locked lazily: Linux's populate_vma_page_range leaves it
-		return
+	if q.lock == memmap.MLockLazy { // Linux's populate_vma_page_range leaves it
+		return true
+	}
+	if !q.perms.Any() {
+		return false
 	}
 	for i := first; i < first+n; i++ {
-		if m.traps[i].At.Intersect(at).Any() || m.bring(m.pages[i], at) != fine {
-			return
+		if m.pages[i].guard || m.traps[i].At.Intersect(at).Any() || m.bring(m.pages[i], at) != fine {
+			return false
 		}
 	}
+	return true
 }
 
 // oddMap makes o what no guest should ask for, and says how it is refused.

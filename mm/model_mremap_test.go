@@ -71,7 +71,7 @@ func (pl *player) mremap(a [6]int) {
 // lockedIn returns the pages of n from first on that are locked.
 func (m *modelProcess) lockedIn(first, n int) (locked []int) {
 	for i := first; i < min(first+n, arenaLen); i++ {
-		if q := m.pages[i]; q != nil && q.locked {
+		if q := m.pages[i]; q != nil && q.lock != memmap.MLockNone {
 			locked = append(locked, i)
 		}
 	}
@@ -82,13 +82,13 @@ func (m *modelProcess) lockedIn(first, n int) (locked []int) {
 // MREMAP_DONTUNMAP has unlocked: Linux unlocks what is left of the whole mapping.
 func (p *process) spreadUnlock(once []int) {
 	for _, i := range once {
-		if q := p.pages[i]; q == nil || q.locked {
+		if q := p.pages[i]; q == nil || q.lock != memmap.MLockNone {
 			continue
 		}
 		v, _ := p.mm.FindVMA(addrOf(i))
 		for j := indexOf(v.AR.Start); j < indexOf(v.AR.End); j++ {
 			if q := p.pages[j]; q != nil {
-				q.locked = false
+				q.lock = memmap.MLockNone
 			}
 		}
 	}
@@ -136,10 +136,16 @@ func (m *modelProcess) remapOne(r remapping) (int, error) {
 	if q == nil {
 		return 0, unix.EFAULT
 	}
+	if q.advice.Has(mm.Sealed) {
+		return 0, unix.EPERM
+	}
 	elsewhere := r.Fixed || r.DontUnmap
 	if !elsewhere && r.new <= r.old {
 		if r.first+r.old > arenaLen && r.new < r.old {
 			return 0, unix.EINVAL
+		}
+		if m.sealedIn(r.first+r.new, r.old-r.new) {
+			return 0, unix.EPERM
 		}
 		m.unmap(r.first+r.new, r.old-r.new)
 		return r.first, nil
@@ -151,8 +157,14 @@ func (m *modelProcess) remapOne(r remapping) (int, error) {
 		return 0, unix.EFAULT
 	}
 	if elsewhere {
+		if r.Fixed && m.sealedIn(r.to, r.new) {
+			return 0, unix.EPERM
+		}
 		if r.Fixed {
 			m.unmap(r.to, r.new)
+		}
+		if r.new < r.old && m.sealedIn(r.first+r.new, min(r.old, arenaLen-r.first)-r.new) {
+			return 0, unix.EPERM
 		}
 		if r.new < r.old {
 			m.unmap(r.first+r.new, min(r.old, arenaLen-r.first)-r.new)
@@ -170,6 +182,9 @@ func (m *modelProcess) remapOne(r remapping) (int, error) {
 		more := *m.pages[end-1]
 		more.off++
 		m.mapPages(end, r.new-r.old, more)
+		if more.lock == memmap.MLockEager {
+			m.populate(end, r.new-r.old)
+		}
 		return r.first, nil
 	}
 	if !r.MayMove {
@@ -194,16 +209,19 @@ func (m *modelProcess) moveTo(r remapping) (int, error) {
 	m.mapPages(r.to, r.new, q)
 	for i := range r.old {
 		old, moved := m.pages[r.first+i], m.pages[r.to+i]
-		moved.frame, moved.here = old.frame, old.here
-		old.frame, old.here = nil, absent
+		moved.frame, moved.here, moved.guard = old.frame, old.here, old.guard
+		old.frame, old.here, old.guard = nil, absent, false
 		if r.DontUnmap {
-			old.locked = false
+			old.lock, old.dirty = memmap.MLockNone, false
 			if m.traps[r.first+i].Kind == mm.TrapGuard {
 				delete(m.traps, r.first+i)
 			}
 		} else {
 			m.clearPage(r.first + i)
 		}
+	}
+	if q.lock == memmap.MLockEager && r.new > r.old {
+		m.populate(r.to+r.old, r.new-r.old)
 	}
 	return r.to, nil
 }

@@ -143,6 +143,7 @@ func play(steps []step, window uint64) (at int, err error) {
 		pl.check()
 	}
 	at = len(steps)
+	pl.checkReferences()
 	pl.close()
 	return at, nil
 }

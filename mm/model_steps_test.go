@@ -8,6 +8,7 @@ import (
 
 	"mmsh.dev/mmsh/internal/nullas"
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm"
 	"mmsh.dev/mmsh/platform"
 )
 
@@ -26,6 +27,16 @@ var operations = []operation{
 	{"mremap", 12, (*player).mremap, false},
 	{"brk", 4, (*player).brk, false},
 	{"dontneed", 4, (*player).dontneed, true},
+	{"advise", 12, (*player).advise, true},
+	{"populate", 2, (*player).populateAdvice, false},
+	{"seal", 1, (*player).seal, false},
+	{"name", 2, (*player).rename, false},
+	{"bind", 2, (*player).bind, false},
+	{"lock", 5, (*player).lock, false},
+	{"lockall", 1, (*player).lockAll, false},
+	{"softdirty", 2, (*player).clearSoftDirty, false},
+	{"pin", 2, (*player).pin, false},
+	{"unpin", 2, (*player).unpin, false},
 	{"fork", 4, (*player).fork, true},
 	{"exit", 3, func(pl *player, _ [6]int) { pl.exit() }, false},
 	{"guest", 30, (*player).guest, true},
@@ -109,7 +120,7 @@ var accesses = []memmap.AccessType{memmap.Read, memmap.Write, memmap.Write, memm
 // are needed, are not concerned.
 func (pl *player) scarce(first, n int, f func()) {
 	p := pl.p
-	p.full = pl.scarcity || pl.failing > 0
+	p.full = (pl.scarcity || pl.failing > 0) && !p.lazy
 	for i := max(first, 0); i < min(first+n, arenaLen); i++ {
 		if q := p.pages[i]; q != nil && q.src != nil && q.src.file == nil {
 			p.full = false
@@ -143,7 +154,7 @@ func (pl *player) fork(a [6]int) {
 	defer pl.refusals(nil, 0)
 	var want error
 	for i := 0; i < arenaLen && want == nil; i++ {
-		if q := p.pages[i]; q != nil && p.start[i] == i {
+		if q := p.pages[i]; q != nil && p.start[i] == i && !q.advice.Has(mm.DontFork) {
 			want = q.src.add()
 		}
 	}
@@ -169,5 +180,6 @@ func (pl *player) exit() {
 		wrong("the process is gone, its address space is not")
 	}
 	p.unmap(0, arenaLen)
+	p.pins = nil
 	pl.procs = slices.DeleteFunc(pl.procs, func(q *process) bool { return q == p })
 }
