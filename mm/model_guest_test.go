@@ -56,6 +56,9 @@ func (pl *player) accessed(i int, at memmap.AccessType, got outcome) outcome {
 	if got == busError && p.guestAccess(i, at) == busError { // with no memory, a stack may have grown
 		return busError
 	}
+	if q := p.pages[i]; got == busError && !pl.exact && at.Write && q.private { // it may have been there before a fork
+		return busError
+	}
 	p.full = false
 	return p.guestAccess(i, at)
 }

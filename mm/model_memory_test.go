@@ -202,7 +202,19 @@ func (m *modelProcess) grow(i int) bool {
 		m.pages[j] = &p
 		m.end[j], m.start[j] = m.end[next], i
 	}
+	if i > 0 && m.pages[i-1] != nil && m.pages[i-1].alike(m.pages[i]) { // two stacks have met, and are one
+		for j := m.start[i-1]; j < i; j++ {
+			m.end[j] = m.end[i]
+		}
+	}
 	return true
+}
+
+// alike reports whether two pages of anonymous memory differ in nothing that keeps
+// mappings apart.
+func (p *modelPage) alike(q *modelPage) bool {
+	return p.src == nil && q.src == nil && p.growsDown == q.growsDown && p.perms == q.perms && p.max == q.max &&
+		p.lock == q.lock && p.advice == q.advice && p.name == q.name && p.policy == q.policy
 }
 
 // write puts b at offset at of page i, which an access for writing found fine.

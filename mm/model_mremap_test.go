@@ -78,16 +78,16 @@ func (m *modelProcess) lockedIn(first, n int) (locked []int) {
 	return locked
 }
 
-// spreadUnlock unlocks the mappings of those pages, once locked, that a move with
-// MREMAP_DONTUNMAP has unlocked: Linux unlocks what is left of the whole mapping.
+// spreadUnlock follows what MREMAP_DONTUNMAP did to the locks of pages that moved, once
+// locked: Linux unlocks what is left of the whole mapping, which may meanwhile have become
+// one with the moved part and with what lies around. That the model has from the engine.
 func (p *process) spreadUnlock(once []int) {
-	for _, i := range once {
-		if q := p.pages[i]; q == nil || q.lock != memmap.MLockNone {
-			continue
-		}
-		v, _ := p.mm.FindVMA(addrOf(i))
-		for j := indexOf(v.AR.Start); j < indexOf(v.AR.End); j++ {
-			if q := p.pages[j]; q != nil {
+	if len(once) == 0 {
+		return
+	}
+	for _, v := range p.mm.VMAs(p.mm.All()) {
+		for i := indexOf(v.AR.Start); v.MLock == memmap.MLockNone && i < indexOf(v.AR.End); i++ {
+			if q := p.pages[i]; q != nil {
 				q.lock = memmap.MLockNone
 			}
 		}

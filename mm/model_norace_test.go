@@ -3,4 +3,4 @@
 package mm_test
 
 // modelOps is how many operations TestModel plays.
-const modelOps = 100_000
+const modelOps = 1_000_000

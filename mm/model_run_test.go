@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -74,6 +75,8 @@ type process struct {
 	mm    *mm.MemoryManager
 	as    *space
 	depth int
+
+	mappings int // when last counted
 }
 
 // player plays steps on the engine and on the model, and compares.
@@ -85,6 +88,7 @@ type player struct {
 	sources []*source
 	procs   []*process
 	p       *process // whose step it is
+	turn    int
 	ending  bool
 
 	scarcity bool // the step runs out of memory
@@ -252,15 +256,31 @@ func TestModel(t *testing.T) {
 		}
 	}
 	t.Logf("seeds from %d on", seed)
-	for done := uint64(0); done < ops; done += 2 * runLength { // both windows
-		rnd := rand.New(rand.NewPCG(seed, 0))
-		steps := make([]step, runLength)
-		for i := range steps {
-			steps[i] = randomStep(rnd)
-		}
-		if playBoth(t, steps); t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
-		seed++
+	before := debug.SetGCPercent(1000) // each world is small, and there are thousands
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	end := seed + (ops+2*runLength-1)/(2*runLength) // both windows
+	workers := uint64(runtime.GOMAXPROCS(0))
+	for w := range workers {
+		t.Run(fmt.Sprint("worker ", w), func(t *testing.T) {
+			t.Parallel()
+			for s := seed + w; s < end; s += workers {
+				playSeed(t, s)
+			}
+		})
 	}
+}
+
+// playSeed plays the world that seed makes up.
+func playSeed(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	steps := make([]step, runLength)
+	for i := range steps {
+		steps[i] = randomStep(rnd)
+	}
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	playBoth(t, steps)
 }

@@ -40,8 +40,8 @@ func (p *Pages) Seals() uint32 {
 // AddSeals is F_ADD_SEALS. The seal on a program's mode seals what the program says
 // as well (Linux mm/memfd.c: memfd_add_seals).
 //
-// Errors: EINVAL unknown seals; EPERM F_SEAL_SEAL; EBUSY F_SEAL_WRITE while a mapping
-// may write.
+// Errors: EINVAL unknown seals; EPERM F_SEAL_SEAL; EBUSY F_SEAL_WRITE, a program's
+// F_SEAL_EXEC included, while a mapping may write.
 func (p *Pages) AddSeals(seals uint32, program bool) error {
 	if seals&^allSeals != 0 {
 		return memmap.Refuse("fcntl", unix.EINVAL, "there are no seals %#x", seals&^allSeals)
@@ -53,13 +53,13 @@ func (p *Pages) AddSeals(seals uint32, program bool) error {
 	if err := p.sealed(unix.F_SEAL_SEAL, "fcntl"); err != nil {
 		return err
 	}
+	if seals&unix.F_SEAL_EXEC != 0 && program {
+		seals |= unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | sealWrites
+	}
 	if seals&unix.F_SEAL_WRITE&^p.seals != 0 {
 		if _, writable := p.maps.Mapped(everything); writable {
 			return memmap.Refuse("fcntl", unix.EBUSY, "a shared mapping may still write the file")
 		}
-	}
-	if seals&unix.F_SEAL_EXEC != 0 && program {
-		seals |= unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | sealWrites
 	}
 	p.seals |= seals
 	return nil

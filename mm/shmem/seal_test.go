@@ -91,6 +91,9 @@ func TestSealsAndMappings(t *testing.T) {
 		if writable != errors.Is(err, unix.EBUSY) || !writable && err != nil {
 			t.Errorf("writable %v: %v", writable, err)
 		}
+		if err := p.AddSeals(unix.F_SEAL_EXEC, true); writable && !errors.Is(err, unix.EBUSY) {
+			t.Errorf("a program that a mapping may write: %v", err)
+		}
 		p.RemoveMapping(ms, ar, 0, writable)
 	}
 	o := memmap.MMapOpts{Perms: memmap.Read, MaxPerms: memmap.AnyAccess}
