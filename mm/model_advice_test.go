@@ -245,6 +245,8 @@ func (p *process) checkPagemap(n int) {
 		switch guard := entry&mm.PagemapGuard == mm.PagemapGuard; {
 		case guard != (q != nil && q.guard):
 			wrong("process %d: page %d is a guard region: %v, want %v", n, i, guard, !guard)
+		case entry&mm.PagemapProtected != 0 != (q != nil && q.protected):
+			wrong("process %d: page %d is protected by a userfaultfd: %v, want %v", n, i, q == nil || !q.protected, q != nil && q.protected)
 		case q != nil && q.dirty && entry&mm.PagemapSoftDirty == 0:
 			wrong("process %d: page %d was written and is not soft-dirty", n, i)
 		}

@@ -197,7 +197,7 @@ func (pl *player) checkHostPage(n, i int, p *process, has memmap.AccessType) {
 	}
 	switch {
 	case q.private && q.frame != nil && pl.exact:
-		may.Write = may.Write && q.frame.refs == 1
+		may.Write = may.Write && q.frame.refs == 1 && !q.protected
 	case q.private && pl.exact:
 		may.Write = false
 	case q.private && has.Write && q.frame != nil && q.frame.pins > 0: // by one process, who need not copy it

@@ -94,6 +94,7 @@ func (pl *player) materialise(i int) {
 func outcomeOf(err error) outcome {
 	var bus *memmap.BusError
 	var trap *mm.TrapError
+	var user *mm.UserfaultError
 	switch {
 	case err == nil:
 		return fine
@@ -101,6 +102,8 @@ func outcomeOf(err error) outcome {
 		return busError
 	case errors.As(err, &trap):
 		return trapped
+	case errors.As(err, &user):
+		return waits
 	case errnoOf(err) == unix.EPERM:
 		return denied
 	case errnoOf(err) == unix.EFAULT:

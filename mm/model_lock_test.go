@@ -83,7 +83,7 @@ type pin struct {
 func (m *modelProcess) pinnable(first, n int, at memmap.AccessType) bool {
 	for i := first; i < first+n; i++ {
 		q := m.pages[i]
-		if q == nil || q.guard || m.traps[i].At.Any() || !q.perms.Effective().SupersetOf(at) || q.src != nil && q.src.fails(q.off) {
+		if q == nil || q.guard || q.watch != 0 || m.traps[i].At.Any() || !q.perms.Effective().SupersetOf(at) || q.src != nil && q.src.fails(q.off) {
 			return false
 		}
 	}

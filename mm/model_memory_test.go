@@ -55,10 +55,12 @@ type modelPage struct {
 	name       string       // "" or what was given to it
 	policy     *mm.Policy
 	guard      bool
-	dirty      bool    // must be soft-dirty: made, moved or written since clear_refs
-	src        *source // nil: anonymous
-	off        int     // page of src
-	frame      *frame  // nil: what src holds, or zeroes
+	watch      mm.UserfaultMode // what the userfaultfd is told of
+	protected  bool             // by it
+	dirty      bool             // must be soft-dirty: made, moved or written since clear_refs
+	src        *source          // nil: anonymous
+	off        int              // page of src
+	frame      *frame           // nil: what src holds, or zeroes
 	here       presence
 }
 
@@ -83,7 +85,7 @@ func (p *modelPage) drop() {
 		p.frame.refs--
 		p.frame = nil
 	}
-	p.here, p.dirty = absent, false
+	p.here, p.dirty, p.protected = absent, false, false
 }
 
 // outcome is how an access ends.
@@ -95,6 +97,7 @@ const (
 	denied    outcome = "SEGV_ACCERR"
 	trapped   outcome = "trap"
 	busError  outcome = "SIGBUS"
+	waits     outcome = "a userfaultfd is told"
 )
 
 // modelProcess is a process of the model.
@@ -150,6 +153,8 @@ func (m *modelProcess) accessFelt(i int, at, felt memmap.AccessType, anyway bool
 func (m *modelProcess) bring(p *modelPage, at memmap.AccessType) outcome {
 	own := at.Write && p.private
 	switch {
+	case p.frame == nil && p.here == absent && p.watch&mm.ModeMissing != 0, at.Write && p.protected:
+		return waits
 	case p.frame != nil:
 		if own && p.frame.refs > 1 {
 			return m.newFrame(p)
@@ -198,7 +203,7 @@ func (m *modelProcess) grow(i int) bool {
 	}
 	for j := i; j < next; j++ {
 		p := *m.pages[next]
-		p.frame, p.here, p.guard, p.dirty = nil, absent, false, true
+		p.frame, p.here, p.guard, p.dirty, p.protected = nil, absent, false, true, false
 		m.pages[j] = &p
 		m.end[j], m.start[j] = m.end[next], i
 	}
@@ -214,7 +219,7 @@ func (m *modelProcess) grow(i int) bool {
 // mappings apart.
 func (p *modelPage) alike(q *modelPage) bool {
 	return p.src == nil && q.src == nil && p.growsDown == q.growsDown && p.perms == q.perms && p.max == q.max &&
-		p.lock == q.lock && p.advice == q.advice && p.name == q.name && p.policy == q.policy
+		p.lock == q.lock && p.advice == q.advice && p.name == q.name && p.policy == q.policy && p.watch == q.watch
 }
 
 // write puts b at offset at of page i, which an access for writing found fine.
@@ -316,7 +321,7 @@ func (m *modelProcess) fork() *modelProcess {
 			continue
 		}
 		q := *p
-		q.lock = memmap.MLockNone
+		q.lock, q.watch, q.protected = memmap.MLockNone, 0, false
 		switch {
 		case p.advice.Has(mm.WipeOnFork):
 			q.frame, q.here, q.guard, q.dirty = nil, absent, false, false

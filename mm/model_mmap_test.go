@@ -96,7 +96,7 @@ func (m *modelProcess) mapPages(i, n int, q modelPage) {
 	for j := range n {
 		c := q
 		c.off += j
-		c.frame, c.here, c.guard, c.dirty = nil, absent, false, true
+		c.frame, c.here, c.guard, c.dirty, c.protected = nil, absent, false, true, false
 		m.pages[i+j] = &c
 	}
 }

@@ -206,11 +206,12 @@ func (m *modelProcess) moveTo(r remapping) (int, error) {
 	if err := q.src.add(); err != nil {
 		return 0, err
 	}
+	q.watch = 0 // it is not told of moves, and loses what moves
 	m.mapPages(r.to, r.new, q)
 	for i := range r.old {
 		old, moved := m.pages[r.first+i], m.pages[r.to+i]
 		moved.frame, moved.here, moved.guard = old.frame, old.here, old.guard
-		old.frame, old.here, old.guard = nil, absent, false
+		old.frame, old.here, old.guard, old.protected = nil, absent, false, false
 		if r.DontUnmap {
 			old.lock, old.dirty = memmap.MLockNone, false
 			if m.traps[r.first+i].Kind == mm.TrapGuard {

@@ -77,6 +77,7 @@ type process struct {
 	depth int
 
 	mappings int // when last counted
+	user     *mm.Userfault
 }
 
 // player plays steps on the engine and on the model, and compares.
