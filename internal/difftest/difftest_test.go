@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -162,6 +163,25 @@ func TestDifferentialTerminal(t *testing.T) {
 	want := onTerminal(t, func(tty *os.File) { Native(t, prog, Options{TTY: tty}) })
 	got := onTerminal(t, func(tty *os.File) { Run(t, prog, Options{TTY: tty}) })
 	diff(t, "terminal", want, got)
+}
+
+// TestTerminalPrograms: the host's programs that look at their terminal find what they
+// find natively, its name in /dev/pts included.
+func TestTerminalPrograms(t *testing.T) {
+	const ld, busybox = "/lib64/ld-linux-x86-64.so.2", "/bin/busybox"
+	number := regexp.MustCompile(`/dev/pts/\d+`) // another one each time
+	for _, line := range []string{
+		busybox + " tty", busybox + " stty -a", busybox + " stty -g", busybox + " stty size", busybox + " stty raw -echo", busybox + " stat -c %F,%t,%a /dev/tty",
+		busybox + " sh -c stty${IFS}-echo;echo${IFS}$?", ld + " /usr/bin/tty", ld + " /usr/bin/stty -a", ld + " /usr/bin/stty sane", ld + " /usr/bin/stty -echo rows 7",
+	} {
+		t.Run(line, func(t *testing.T) {
+			words := strings.Fields(line)
+			o := Options{Args: words[1:]}
+			want := onTerminal(t, func(tty *os.File) { o.TTY = tty; Native(t, words[0], o) })
+			got := onTerminal(t, func(tty *os.File) { o.TTY = tty; Run(t, words[0], o) })
+			diff(t, "terminal", number.ReplaceAllString(want, "/dev/pts/N"), number.ReplaceAllString(got, "/dev/pts/N"))
+		})
+	}
 }
 
 // onTerminal calls run with a new terminal on which a line is typed, and returns

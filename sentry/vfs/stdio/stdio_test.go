@@ -204,3 +204,62 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("%q, %v", s, err)
 	}
 }
+
+// A guest's requests are the host's terminal's, but for those that reach beyond the
+// guest: no byte is typed for the person, no output of the shell's stops.
+func TestTerminalRequests(t *testing.T) {
+	master, tty, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = master.Close(), tty.Close() })
+	in, out := NewReader(tty), NewWriter(tty)
+	if joined := Join(in, out, NewReader(nil)); joined == nil || joined != in.(vfs.Terminal).TTY() || joined != out.(vfs.Terminal).TTY() {
+		t.Error("one terminal is two")
+	}
+	if st, err := in.Stat(); err != nil || st.Dev != vfs.DevptsDevice || st.Rdev != in.(vfs.Terminal).TTY().Device {
+		t.Errorf("%+v, %v", st, err)
+	}
+	term := in.(vfs.Terminal)
+	settings, err := term.Termios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, throwAway := range map[string]func() error{
+		"TCSETSF": func() error { return term.SetTermios(&settings, unix.TCSETSF) },
+		"TCFLSH":  func() error { return term.Flush(unix.TCIFLUSH) },
+	} {
+		_, _ = master.WriteString("line\n")
+		arrived, stop := term.Arrival()
+		<-arrived
+		stop()
+		if err := throwAway(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n, err := in.(vfs.Queued).Queued(); n != 0 || err != nil {
+			t.Errorf("%s left %d bytes, %v", name, n, err)
+		}
+	}
+	if err := term.SetWinsize(unix.Winsize{Row: 7, Col: 9}); err != nil {
+		t.Error(err)
+	}
+	if size, err := pty.GetsizeFull(master); err != nil || size.Rows != 7 || size.Cols != 9 {
+		t.Errorf("%+v, %v", size, err)
+	}
+	if err := term.Insert('x'); !errors.Is(err, unix.EIO) {
+		t.Error(err)
+	}
+	if err := term.Flow(unix.TCOOFF); err != nil || !errors.Is(term.Flow(9), unix.EINVAL) {
+		t.Error(err)
+	}
+	if _, err := tty.WriteString("still goes out"); err != nil {
+		t.Error(err)
+	}
+	both, err := in.(vfs.Reopener).Reopen(unix.O_RDWR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := both.PWrite([]byte("x"), 0); n != 1 || err != nil || both.(vfs.Terminal).TTY() != term.TTY() {
+		t.Errorf("%d, %v", n, err)
+	}
+}
