@@ -68,7 +68,7 @@ func (p *Pages) Spaces() []memmap.MappingSpace {
 
 // Translate implements memmap.Mappable. Pages are made as they are touched, also by
 // reading, as tmpfs does; beyond the last page is SIGBUS.
-func (p *Pages) Translate(required, optional memmap.MappableRange, _ memmap.AccessType) ([]memmap.Translation, error) {
+func (p *Pages) Translate(required, optional memmap.MappableRange, at memmap.AccessType) ([]memmap.Translation, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	end := p.end()
@@ -78,19 +78,19 @@ func (p *Pages) Translate(required, optional memmap.MappableRange, _ memmap.Acce
 	beyond := required.End > end
 	required.End = min(required.End, end)
 	optional.End = min(optional.End, end)
-	_, full := p.fill(p.widened(required, optional))
+	_, full := p.fill(p.widened(required, optional, at.Write))
 	var ts []memmap.Translation
-	at := required.Start
+	end = required.Start
 	for seg := range p.runs.In(required) {
-		if seg.Start > at {
+		if seg.Start > end {
 			break
 		}
 		src := seg.Intersect(optional)
 		ts = append(ts, memmap.Translation{Source: src, File: p.mem, Offset: fileRange(seg, src).Start, Perms: memmap.AnyAccess})
-		at = seg.End
+		end = seg.End
 	}
 	switch {
-	case at < required.End:
+	case end < required.End:
 		return ts, &memmap.BusError{Err: full}
 	case beyond:
 		return ts, &memmap.BusError{Err: io.EOF}
@@ -98,12 +98,47 @@ func (p *Pages) Translate(required, optional memmap.MappableRange, _ memmap.Acce
 	return ts, nil
 }
 
-// widened returns required and as much behind it as p.window and optional allow.
-func (p *Pages) widened(required, optional memmap.MappableRange) memmap.MappableRange {
-	if want := required.Start + memmap.MappableOffset(p.window); want > required.End {
-		required.End = min(want, optional.End)
+// widened returns required and as much behind it as optional allows of p.window, or, for
+// who writes from page to page, of a window that grows. p.mu is held.
+func (p *Pages) widened(required, optional memmap.MappableRange, write bool) memmap.MappableRange {
+	want := p.window
+	if write {
+		want = max(want, p.writes.window(required))
+	}
+	if end := required.Start + memmap.MappableOffset(want); end > required.End {
+		required.End = min(end, optional.End)
+	}
+	if write {
+		p.writes.next = required.End
 	}
 	return required
+}
+
+// sequence knows where who writes through a mapping from page to page would find no page
+// next, and how much he gets there.
+type sequence struct {
+	next memmap.MappableOffset
+	size uint64 // 0: he has just begun
+}
+
+// The window of sequential writers: of a page first, so that who writes here and there
+// makes the pages that he writes and no others.
+const (
+	firstAhead = 64 << 10
+	lastAhead  = memmap.HugePageSize
+)
+
+// window returns how much is made where required is written, in bytes.
+func (s *sequence) window(required memmap.MappableRange) uint64 {
+	switch {
+	case required.Start != s.next || required.Start == 0:
+		s.size = 0
+	case s.size == 0:
+		s.size = firstAhead
+	default:
+		s.size = min(4*s.size, lastAhead)
+	}
+	return s.size
 }
 
 // Punch implements mm.Puncher: mr becomes a hole. Who touches a page meanwhile

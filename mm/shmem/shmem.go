@@ -33,6 +33,8 @@ type Pages struct {
 	mem    *pgalloc.MemoryFile
 	window uint64 // at most so many bytes are allocated where one page is touched
 
+	writes sequence // through mappings; mu
+
 	mapsMu sync.Mutex // taken before any memory manager's activeMu
 	maps   memmap.MappingSet
 

@@ -3,6 +3,7 @@ package shmem
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -191,5 +192,47 @@ func TestSeek(t *testing.T) {
 	}
 	if _, resident := p.Usage(); resident != 0 {
 		t.Errorf("resident %#x", resident)
+	}
+}
+
+// Who writes from page to page through a mapping gets more and more at once, within what
+// may be mapped; who writes here and there, or reads, the pages that he touches, and with
+// a window of one page nobody gets more.
+func TestWindowOfSequentialWriters(t *testing.T) {
+	const pages = 4096
+	p := New(newMemory(t, 0))
+	defer p.Drop()
+	if err := p.Resize(pages * page); err != nil {
+		t.Fatal(err)
+	}
+	resident := func() uint64 { _, n := p.Usage(); return n / page }
+	touch := func(i memmap.MappableOffset, optional memmap.MappableRange, at memmap.AccessType) memmap.MappableOffset {
+		t.Helper()
+		ts, err := p.Translate(pagesAt(i, 1), optional, at)
+		if err != nil || memmap.CheckTranslateResult(pagesAt(i, 1), optional, at, ts, err) != nil {
+			t.Fatalf("page %d: %v, %v", i, ts, err)
+		}
+		return ts[len(ts)-1].Source.End / page
+	}
+	all := pagesAt(0, pages)
+	for _, i := range []memmap.MappableOffset{900, 7, 905, 3} {
+		touch(i, all, memmap.ReadWrite)
+	}
+	for i := memmap.MappableOffset(100); i < 110; i++ {
+		touch(i, all, memmap.Read)
+	}
+	for i := memmap.MappableOffset(200); i < 210; i++ {
+		touch(i, pagesAt(i, 1), memmap.ReadWrite)
+	}
+	if n := resident(); n != 24 {
+		t.Errorf("%d pages are there, 24 were touched", n)
+	}
+	var ends []memmap.MappableOffset
+	for i := memmap.MappableOffset(1024); len(ends) < 6; i = ends[len(ends)-1] {
+		block := pagesAt(i&^511, 512) // as a fault may reach
+		ends = append(ends, touch(i, block, memmap.ReadWrite))
+	}
+	if want := []memmap.MappableOffset{1025, 1041, 1105, 1361, 1536, 2048}; !slices.Equal(ends, want) {
+		t.Errorf("the windows end at pages %v, want %v", ends, want)
 	}
 }
