@@ -46,6 +46,8 @@ func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
 		return fs.root(), "", nil
 	case "self":
 		return fs.link(2, strconv.Itoa(int(who.PID))), rest, nil
+	case "mounts":
+		return fs.link(4, "self/mounts"), rest, nil
 	case "thread-self":
 		pid := strconv.Itoa(int(who.PID))
 		return fs.link(3, pid+"/task/"+strconv.Itoa(int(who.TID))), rest, nil
@@ -91,6 +93,7 @@ func number(name string) (int32, error) {
 func (fs *FS) root() *synth.Dir {
 	list := func() ([]vfs.Dirent, error) {
 		all := []vfs.Dirent{
+			{Name: "mounts", Inode: 4, Type: unix.DT_LNK},
 			{Name: "self", Inode: 2, Type: unix.DT_LNK},
 			{Name: "thread-self", Inode: 3, Type: unix.DT_LNK},
 		}

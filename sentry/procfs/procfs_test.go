@@ -48,7 +48,7 @@ func TestDirectories(t *testing.T) {
 	p, h := w.load(t, []string{path, "x"}, nil)
 	defer h.Release()
 	me := vfs.Caller{PID: p.PID(), TID: p.PID()}
-	if got := w.list(t, "/proc", me); !slices.Equal(got, []string{"self", "thread-self", "cpuinfo", "loadavg", "locks", "meminfo", "stat", "swaps", "sys", "sysvipc",
+	if got := w.list(t, "/proc", me); !slices.Equal(got, []string{"mounts", "self", "thread-self", "cpuinfo", "filesystems", "loadavg", "locks", "meminfo", "stat", "swaps", "sys", "sysvipc",
 		"uptime", "version", "vmstat", "2"}) {
 		t.Errorf("/proc: %v", got)
 	}
@@ -58,7 +58,7 @@ func TestDirectories(t *testing.T) {
 	if got := w.list(t, "/proc/thread-self/fd", me); !slices.Equal(got, []string{"0", "1", "2"}) {
 		t.Errorf("descriptors: %v", got)
 	}
-	if got := w.list(t, "/proc/2", me); len(got) != 20 || !slices.Equal(got, w.list(t, "/proc/self", me)) {
+	if got := w.list(t, "/proc/2", me); len(got) != 23 || !slices.Equal(got, w.list(t, "/proc/self", me)) {
 		t.Errorf("/proc/2: %v", got)
 	}
 	if got := w.read(t, "/proc/2/cmdline", me); got != path+"\x00x\x00" {

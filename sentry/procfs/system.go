@@ -27,6 +27,7 @@ type systemFile struct {
 
 var systemFiles = []systemFile{
 	{"cpuinfo", 0o444, (*FS).cpuinfo},
+	{"filesystems", 0o444, (*FS).filesystems},
 	{"loadavg", 0o444, (*FS).loadavg},
 	{"locks", 0o444, (*FS).locks},
 	{"meminfo", 0o444, (*FS).meminfo},

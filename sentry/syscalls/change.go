@@ -234,3 +234,16 @@ func fallocate(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		return w.At.Allocate(mode, off, n)
 	})
 }
+
+// mknod(path, mode, device).
+func mknod(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	return mknodat(t, sentry.Args{atFDCWD, a[0], a[1], a[2]})
+}
+
+// mknodat(dirfd, path, mode, device).
+func mknodat(t *sentry.Task, a sentry.Args) (uintptr, error) {
+	leave := t.Process().Credentials().Effective.Has(sentry.CapMknod)
+	return atPath(t, a[0], addr(a[1]), func(c *vfs.Context, w vfs.Where) error {
+		return c.Mknod(w, uint32(a[2])&0xffff, uint64(uint32(a[3])), leave)
+	})
+}

@@ -93,7 +93,29 @@ func openat(t *sentry.Task, a sentry.Args) (uintptr, error) {
 		_ = d.DecRef()
 		return 0, err
 	}
+	if err := meet(t, d); err != nil {
+		return 0, err
+	}
 	return addFD(t, d, flags&unix.O_CLOEXEC != 0, 0)
+}
+
+// meet waits for the other side of a named pipe, if opening d has to. If that fails, d
+// is given back.
+func meet(t *sentry.Task, d *vfs.Description) error {
+	p, ok := d.File().(vfs.PipeEnd)
+	for ok {
+		ready, giveUp, met := p.Met()
+		if met {
+			break
+		}
+		err := t.Block(ready, forever)
+		giveUp()
+		if err != nil {
+			_ = d.DecRef() // a pipe has nothing to write out
+			return err
+		}
+	}
+	return nil
 }
 
 // resolveCached is RESOLVE_CACHED: all that is here is cached.
@@ -128,6 +150,9 @@ func openat2(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	}
 	if err := openedTTY(t, d, int(how.Flags)); err != nil {
 		_ = d.DecRef()
+		return 0, err
+	}
+	if err := meet(t, d); err != nil {
 		return 0, err
 	}
 	return addFD(t, d, how.Flags&unix.O_CLOEXEC != 0, 0)

@@ -5,6 +5,7 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/sentry"
+	"mmsh.dev/mmsh/sentry/vfs"
 )
 
 // stat(path, buf).
@@ -40,7 +41,7 @@ func newfstatat(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return 0, copyOut(t, addr(a[2]), st)
 }
 
-// statAt finds what newfstatat and statx tell.
+// statAt finds what newfstatat tells.
 func statAt(t *sentry.Task, dirfd uint64, at memmap.Addr, flags int32) (unix.Stat_t, error) {
 	const how = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT | unix.AT_EMPTY_PATH
 	const sync = unix.AT_STATX_FORCE_SYNC | unix.AT_STATX_DONT_SYNC // there is one truth
@@ -66,19 +67,27 @@ func statx(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if mask&reserved != 0 || flags&sync == sync {
 		return 0, invalid("statx", "flags %#x, mask %#x", flags, mask)
 	}
-	st, err := statAt(t, a[0], addr(a[1]), flags)
+	if flags&^(unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT|unix.AT_EMPTY_PATH|sync) != 0 {
+		return 0, invalid("statx", "unknown flags %#x", flags)
+	}
+	p, err := pathOrFD(t, a[0], addr(a[1]), flags)
 	if err != nil {
 		return 0, err
 	}
-	return 0, copyOut(t, addr(a[4]), toStatx(&st))
+	defer p.done()
+	st, more, err := t.Process().Context().Statx(p.Where, int(flags&^sync))
+	if err != nil {
+		return 0, err
+	}
+	return 0, copyOut(t, addr(a[4]), toStatx(&st, more, mask))
 }
 
-// toStatx is st in the newer structure, with the basic fields only.
-func toStatx(st *unix.Stat_t) unix.Statx_t {
+// toStatx is st in the newer structure, with what else is known of what mask asks for.
+func toStatx(st *unix.Stat_t, more vfs.Extra, mask uint32) unix.Statx_t {
 	stamp := func(ts unix.Timespec) unix.StatxTimestamp {
 		return unix.StatxTimestamp{Sec: ts.Sec, Nsec: uint32(ts.Nsec)}
 	}
-	return unix.Statx_t{
+	x := unix.Statx_t{
 		Mask:    unix.STATX_BASIC_STATS,
 		Blksize: uint32(st.Blksize),
 		Nlink:   uint32(st.Nlink),
@@ -88,7 +97,23 @@ func toStatx(st *unix.Stat_t) unix.Statx_t {
 		Atime: stamp(st.Atim), Mtime: stamp(st.Mtim), Ctime: stamp(st.Ctim),
 		Rdev_major: unix.Major(st.Rdev), Rdev_minor: unix.Minor(st.Rdev),
 		Dev_major: unix.Major(st.Dev), Dev_minor: unix.Minor(st.Dev),
+		Attributes_mask: unix.STATX_ATTR_MOUNT_ROOT,
 	}
+	if more.MountRoot {
+		x.Attributes |= unix.STATX_ATTR_MOUNT_ROOT
+	}
+	if more.Birth != nil && mask&unix.STATX_BTIME != 0 {
+		x.Mask |= unix.STATX_BTIME
+		x.Btime = stamp(*more.Birth)
+	}
+	if more.Mount != 0 { // as Linux, also if nobody asks
+		x.Mnt_id = uint64(more.Mount)
+		x.Mask |= unix.STATX_MNT_ID
+		if mask&unix.STATX_MNT_ID_UNIQUE != 0 {
+			x.Mask = x.Mask&^unix.STATX_MNT_ID | unix.STATX_MNT_ID_UNIQUE
+		}
+	}
+	return x
 }
 
 // statfs(path, buf).

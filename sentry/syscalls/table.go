@@ -181,6 +181,8 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_RENAMEAT2: renameat2,
 	unix.SYS_LINK:      link,
 	unix.SYS_LINKAT:    linkat,
+	unix.SYS_MKNOD:     mknod,
+	unix.SYS_MKNODAT:   mknodat,
 	unix.SYS_SYMLINK:   symlink,
 	unix.SYS_SYMLINKAT: symlinkat,
 	unix.SYS_CHMOD:     chmod,
@@ -198,6 +200,17 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_SYNCFS:    syncfs,
 
 	unix.SYS_SYNC_FILE_RANGE: syncFileRange,
+
+	unix.SYS_MOUNT:         mount,
+	unix.SYS_UMOUNT2:       umount2,
+	unix.SYS_PIVOT_ROOT:    refuseFixed,
+	unix.SYS_FSOPEN:        refuseFixed,
+	unix.SYS_FSCONFIG:      fsconfig,
+	unix.SYS_FSMOUNT:       refuseFixed,
+	unix.SYS_FSPICK:        refuseFixed,
+	unix.SYS_OPEN_TREE:     openTree,
+	unix.SYS_MOVE_MOUNT:    refuseFixed,
+	unix.SYS_MOUNT_SETATTR: refuseFixed,
 
 	unix.SYS_MEMFD_CREATE: memfdCreate,
 	unix.SYS_SHMGET:       shmget,

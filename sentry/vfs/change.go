@@ -20,6 +20,9 @@ type Editor interface {
 	Temporary(mode uint32, flags int) (File, error)
 	Mkdir(name string, mode uint32) error
 	Symlink(name, text string) error
+	// Mknod makes a file of any kind but a directory or a link: mode has S_IF*. EPERM
+	// for devices without leave.
+	Mknod(name string, mode uint32, rdev uint64, leave bool) error
 	// Link gives target, a Node of any file system, another name: EXDEV, EPERM for
 	// directories, ENOENT for what has no name any more.
 	Link(name string, target Node) error
@@ -116,6 +119,28 @@ func (c *Context) Mkdir(w Where, mode uint32) error {
 // Symlink is symlinkat(2): w becomes a link with that text.
 func (c *Context) Symlink(text string, w Where) error {
 	return c.make(w, false, func(e Editor, name string) error { return e.Symlink(name, text) })
+}
+
+// Mknod is mknodat(2); leave says whether who asks may make devices.
+func (c *Context) Mknod(w Where, mode uint32, rdev uint64, leave bool) error {
+	switch mode & unix.S_IFMT {
+	case 0:
+		mode |= unix.S_IFREG
+	case unix.S_IFREG, unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR, unix.S_IFBLK:
+	case unix.S_IFDIR:
+		return fmt.Errorf("mknod: %w: mkdir makes directories", unix.EPERM)
+	default:
+		return fmt.Errorf("mknod: %w: mode %#o", unix.EINVAL, mode)
+	}
+	mode = mode&unix.S_IFMT | mode&0o7777&^c.Mask()
+	return c.make(w, false, func(e Editor, name string) error { return e.Mknod(name, mode, rdev, leave) })
+}
+
+// IsDevice reports whether mknod(2) needs leave to make the file: a device that is no
+// whiteout, with which overlays mark what is gone.
+func IsDevice(mode uint32, rdev uint64) bool {
+	kind := mode & unix.S_IFMT
+	return kind == unix.S_IFBLK || kind == unix.S_IFCHR && rdev != 0
 }
 
 // Link is linkat(2): flags are AT_SYMLINK_FOLLOW and AT_EMPTY_PATH.
@@ -234,8 +259,8 @@ func (t *Tree) busy(dir, name string) error {
 
 // Rename is renameat2(2).
 func (c *Context) Rename(from, to Where, flags uint32) error {
-	const known = unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE
-	if flags&^known != 0 || flags == known {
+	const known = unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE | unix.RENAME_WHITEOUT
+	if flags&^known != 0 || flags&unix.RENAME_EXCHANGE != 0 && flags != unix.RENAME_EXCHANGE {
 		return fmt.Errorf("rename: %w: flags %#x", unix.EINVAL, flags)
 	}
 	a, err := c.parentOf(from)

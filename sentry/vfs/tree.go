@@ -70,16 +70,17 @@ type Tree struct {
 type mount struct {
 	at string // "" is the root, else "/dev"
 	fs FS
+	id int // from 1 on, in the order of mounting
 }
 
 // NewTree returns a Tree of root alone.
-func NewTree(root FS) *Tree { return &Tree{mounts: []mount{{"", root}}} }
+func NewTree(root FS) *Tree { return &Tree{mounts: []mount{{"", root, 1}}} }
 
 // Mount puts fs at the absolute path at, over what is there: at need not exist
 // below. All mounts are made before guests run.
 func (t *Tree) Mount(at string, fs FS) {
 	at = strings.TrimSuffix(path.Clean("/"+at), "/")
-	t.mounts = append([]mount{{at, fs}}, t.mounts...)
+	t.mounts = append([]mount{{at, fs, len(t.mounts) + 1}}, t.mounts...)
 	slices.SortStableFunc(t.mounts, func(a, b mount) int { return len(b.at) - len(a.at) })
 }
 

@@ -79,6 +79,9 @@ func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
 	return nil, "", unix.ENOENT
 }
 
+// Kind implements vfs.Kinded.
+func (fs *FS) Kind() string { return "devtmpfs" }
+
 // Statfs implements vfs.FS.
 func (fs *FS) Statfs() (unix.Statfs_t, error) {
 	return unix.Statfs_t{Type: unix.TMPFS_MAGIC, Bsize: 4096, Frsize: 4096, Namelen: 255, Flags: unix.ST_RDONLY}, nil

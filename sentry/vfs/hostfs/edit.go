@@ -123,8 +123,11 @@ func (n *editable) made(name string, kind, mode uint32) error {
 	if err != nil || st.Mode&unix.S_IFMT != kind { // somebody has replaced it
 		return err
 	}
-	if kind == unix.S_IFDIR {
+	switch kind {
+	case unix.S_IFDIR:
 		return n.own(fd, mode|st.Mode&unix.S_ISGID)
+	case unix.S_IFREG, unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFCHR:
+		return n.own(fd, mode)
 	}
 	if n.asOurselves() {
 		return nil
@@ -152,6 +155,20 @@ func (n *editable) Symlink(name, text string) error {
 		return err
 	}
 	return n.made(name, unix.S_IFLNK, 0)
+}
+
+// Mknod implements vfs.Editor. A device of the host's is nobody's to make here.
+func (n *editable) Mknod(name string, mode uint32, rdev uint64, _ bool) error {
+	if err := n.mayEdit(name); err != nil {
+		return err
+	}
+	if vfs.IsDevice(mode, rdev) {
+		return fmt.Errorf("%w: no device is made on the host", unix.EPERM)
+	}
+	if err := unix.Mknodat(n.fd, name, mode, int(rdev)); err != nil {
+		return err
+	}
+	return n.made(name, mode&unix.S_IFMT, mode&0o7777)
 }
 
 // Link implements vfs.Editor.

@@ -65,6 +65,26 @@ func (d directory) Symlink(name, text string) error {
 	return nil
 }
 
+// Mknod implements vfs.Editor.
+func (d directory) Mknod(name string, mode uint32, rdev uint64, leave bool) error {
+	dir, unlock := d.lock()
+	defer unlock()
+	if vfs.IsDevice(mode, rdev) && !leave {
+		if err := d.mayMake(dir, name); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: a device takes a capability", unix.EPERM)
+	}
+	e, err := d.make(dir, name, mode)
+	if err != nil {
+		return err
+	}
+	if kind := mode & unix.S_IFMT; kind == unix.S_IFCHR || kind == unix.S_IFBLK {
+		e.inode.rdev = rdev
+	}
+	return nil
+}
+
 // make gives dir a new file.
 func (d directory) make(dir *inode, name string, mode uint32) (*entry, error) {
 	if err := d.mayMake(dir, name); err != nil {
@@ -229,7 +249,22 @@ func (d directory) Rename(name string, to vfs.Node, as string, flags uint32) err
 	if err := displaceable(from, old); err != nil {
 		return err
 	}
+	if flags&unix.RENAME_WHITEOUT != 0 {
+		return d.moveAndMark(from, old, dst, as)
+	}
 	move(from, old, dst, as, exchange)
+	return nil
+}
+
+// moveAndMark is move, and puts a whiteout where from was: a device 0:0 without rights,
+// with which overlays mark what is gone.
+func (d directory) moveAndMark(from, old *entry, dst *inode, as string) error {
+	dir, name := from.dir, from.name
+	if err := dir.fs.charge(2); err != nil {
+		return err
+	}
+	move(from, old, dst, as, false)
+	dir.add(name, dir.child(unix.S_IFCHR, d.who))
 	return nil
 }
 

@@ -19,13 +19,15 @@ type inode struct {
 	num      uint64
 	mode     uint32 // with S_IF*
 	uid, gid uint32
+	rdev     uint64 // of a device
 	nlink    uint32
 	noLink   bool // an O_TMPFILE with O_EXCL: it never gets a name
 	nameless bool // an O_TMPFILE that has no name yet
 	atime    time.Time
 	mtime    time.Time
 	ctime    time.Time
-	refs     int // handles and open files, and clean names in a directory
+	btime    time.Time // when it was made; zero: the lower FS's affair
+	refs     int       // handles and open files, and clean names in a directory
 
 	key     lowKey     // of the lower file that it is or was
 	below   *below     // what of it is still the lower FS's; nil: nothing
@@ -72,7 +74,7 @@ const firstSeq = 2
 func (fs *FS) newInode(mode uint32, who vfs.Caller) *inode {
 	fs.last++
 	now := fs.now()
-	i := &inode{fs: fs, num: fs.last, mode: mode, uid: who.UID, gid: who.GID, nlink: 1, atime: now, mtime: now, ctime: now}
+	i := &inode{fs: fs, num: fs.last, mode: mode, uid: who.UID, gid: who.GID, nlink: 1, atime: now, mtime: now, ctime: now, btime: now}
 	switch i.kind() {
 	case unix.S_IFREG:
 		i.pages = shmem.New(fs.mem)
@@ -138,6 +140,7 @@ func (i *inode) stat() unix.Stat_t {
 		i.statBelow(&st)
 		return st
 	}
+	st.Rdev = i.rdev
 	switch i.kind() {
 	case unix.S_IFREG:
 		size, resident := i.pages.Usage()
@@ -150,6 +153,15 @@ func (i *inode) stat() unix.Stat_t {
 	}
 	return st
 }
+
+// Born implements vfs.Born.
+func (n node) Born() (unix.Timespec, bool) {
+	b := n.inode().btime // which never changes
+	return timespec(b), !b.IsZero()
+}
+
+// Born implements vfs.Born.
+func (f *file) Born() (unix.Timespec, bool) { return node{at: f.at}.Born() }
 
 func timespec(t time.Time) unix.Timespec { return unix.NsecToTimespec(t.UnixNano()) }
 
