@@ -9,7 +9,7 @@
 //	File         what can be done with it          this file
 //
 // The file systems and files themselves are in the packages below: hostfs, devfs,
-// memfs, pipe, stdio; /proc is sentry/procfs. Calls never block: what cannot go on
+// memfs, pipe, pty, stdio; /proc is sentry/procfs. Calls never block: what cannot go on
 // answers ErrWouldBlock, and who called waits by Waiter.
 //
 // Locks: a Table's and a Context's are leaves but for reading a Tree; a
