@@ -17,7 +17,13 @@ func (p *Pages) ReadAt(b []byte, off uint64) (int, error) {
 		return 0, nil
 	}
 	b = b[:min(uint64(len(b)), p.size-off)]
-	clear(b) // the holes
+	if len(b) == 0 {
+		return 0, nil
+	}
+	start := memmap.MappableOffset(off)
+	for hole := range p.runs.Gaps(memmap.MappableRange{Start: start, End: start + memmap.MappableOffset(len(b))}) {
+		clear(b[hole.Start-start : hole.End-start])
+	}
 	err := p.each(b, off, func(memory safemem.Seq, part []byte) (uint64, error) {
 		return safemem.Copy(safemem.Of(part), memory)
 	})
