@@ -25,7 +25,7 @@ func inScratch(t *testing.T, name string) {
 
 // TestDifferentialFiles: the calls on files that need some to be made.
 func TestDifferentialFiles(t *testing.T) {
-	for _, name := range []string{"locks", "xattr", "splice", "dirs", "nodes", "mounts"} {
+	for _, name := range []string{"locks", "xattr", "splice", "dirs", "nodes", "mounts", "xattrat"} {
 		t.Run(name, func(t *testing.T) { inScratch(t, name) })
 	}
 }

@@ -126,7 +126,7 @@ type openHow struct{ Flags, Mode, Resolve uint64 }
 
 // openat2(dirfd, path, how, size): what openat ignores is EINVAL here.
 func openat2(t *sentry.Task, a sentry.Args) (uintptr, error) {
-	how, err := copyInHow(t, addr(a[2]), a[3])
+	how, err := copyInSized[openHow](t, "openat2", addr(a[2]), a[3])
 	if err != nil {
 		return 0, err
 	}
@@ -158,29 +158,29 @@ func openat2(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return addFD(t, d, how.Flags&unix.O_CLOEXEC != 0, 0)
 }
 
-// copyInHow reads a struct that may be larger than ours, if the rest is zero: E2BIG.
-func copyInHow(t *sentry.Task, at memmap.Addr, size uint64) (openHow, error) {
-	const known = 24
+// copyInSized reads a struct of which the guest says how large it is: one that is larger
+// than ours is E2BIG unless the rest is zero.
+func copyInSized[T any](t *sentry.Task, op string, at memmap.Addr, size uint64) (v T, err error) {
+	known := uint64(len(bytesOf(&v)))
 	switch {
 	case size < known:
-		return openHow{}, invalid("openat2", "a struct of %d bytes", size)
+		return v, invalid(op, "a struct of %d bytes", size)
 	case size > memmap.PageSize:
-		return openHow{}, memmap.Refuse("openat2", unix.E2BIG, "a struct of %d bytes", size)
+		return v, memmap.Refuse(op, unix.E2BIG, "a struct of %d bytes", size)
 	}
-	how, err := copyIn[openHow](t, at)
-	if err != nil {
-		return how, err
+	if v, err = copyIn[T](t, at); err != nil {
+		return v, err
 	}
 	rest := make([]byte, size-known)
-	if err := t.CopyIn(at+known, rest); err != nil {
-		return how, err
+	if err := t.CopyIn(at+memmap.Addr(known), rest); err != nil {
+		return v, err
 	}
 	for _, b := range rest {
 		if b != 0 {
-			return how, memmap.Refuse("openat2", unix.E2BIG, "the struct says more than is known")
+			return v, memmap.Refuse(op, unix.E2BIG, "the struct says more than is known")
 		}
 	}
-	return how, nil
+	return v, nil
 }
 
 // check is Linux's build_open_flags.

@@ -170,6 +170,11 @@ var handlers = [...]sentry.Syscall{
 	unix.SYS_LREMOVEXATTR: removexattr(byLink),
 	unix.SYS_FREMOVEXATTR: removexattr(byFD),
 
+	unix.SYS_SETXATTRAT:    setxattrat,
+	unix.SYS_GETXATTRAT:    getxattrat,
+	unix.SYS_LISTXATTRAT:   listxattrat,
+	unix.SYS_REMOVEXATTRAT: removexattrat,
+
 	// Changes of the tree.
 	unix.SYS_MKDIR:     mkdir,
 	unix.SYS_MKDIRAT:   mkdirat,

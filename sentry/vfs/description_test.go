@@ -188,3 +188,13 @@ func TestClaim(t *testing.T) {
 	d.Unclaim(1, 4)
 	claim(9, 6, "6789")
 }
+
+// Streams that have no number have locks of their own each.
+func TestStreamsLockApart(t *testing.T) {
+	in, out := NewDescription(&dummy{}, unix.O_RDWR, "/dev/stdin"), NewDescription(&dummy{}, unix.O_RDWR, "/dev/stdout")
+	a, err := in.lockKey()
+	b, err2 := out.lockKey()
+	if a == b || err != nil || err2 != nil {
+		t.Errorf("%v and %v, %v %v", a, b, err, err2)
+	}
+}

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,13 @@ func (t *Tree) Locks() *filelock.Registry { return &t.locks }
 // lockKey returns how locks name d's file: all opens of it alike.
 func (d *Description) lockKey() (filelock.Key, error) {
 	st, err := d.Stat()
-	return filelock.Key{Dev: st.Dev, Ino: st.Ino}, err
+	k := filelock.Key{Dev: st.Dev, Ino: st.Ino}
+	if k == (filelock.Key{}) { // a stream of mmsh's has no number: its name tells it apart
+		sum := fnv.New32a()
+		_, _ = sum.Write([]byte(d.path)) // it never fails
+		k.Ino = uint64(sum.Sum32())
+	}
+	return k, err
 }
 
 // LockRange returns the first and the last byte that a struct flock means, the

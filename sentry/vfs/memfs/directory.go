@@ -53,15 +53,24 @@ func (d directory) Mkdir(name string, mode uint32) error {
 	return nil
 }
 
+// textUnit is how much of a symbolic link's text counts as a file, in bytes: about what
+// a file costs us.
+const textUnit = 512
+
 // Symlink implements vfs.Editor.
 func (d directory) Symlink(name, text string) error {
 	dir, unlock := d.lock()
 	defer unlock()
-	e, err := d.make(dir, name, unix.S_IFLNK|0o777)
-	if err != nil {
+	weight := len(text) / textUnit
+	if err := dir.fs.charge(weight); err != nil {
 		return err
 	}
-	e.inode.text = text
+	e, err := d.make(dir, name, unix.S_IFLNK|0o777)
+	if err != nil {
+		dir.fs.used -= weight
+		return err
+	}
+	e.inode.text, e.inode.weight = text, weight
 	return nil
 }
 

@@ -40,6 +40,7 @@ type inode struct {
 
 	pages   *shmem.Pages      // of a regular file
 	text    string            // of a symbolic link
+	weight  int               // how many files text counts as
 	xattrs  map[string][]byte // extended attributes; of a lower file only if own
 	entries map[string]*entry // of a directory
 	self    *entry            // a directory's only name; nil: the root's
@@ -251,6 +252,7 @@ func (i *inode) dropIfUnused() {
 	}
 	i.dropped = true
 	i.dropXattrs()
+	i.fs.used -= i.weight
 	if i.key == (lowKey{}) || i.own {
 		i.fs.used--
 	}

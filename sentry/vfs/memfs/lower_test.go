@@ -310,3 +310,19 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 	same(t, "link", name(w.Symlink(strings.Repeat("x", 4000), at("long"))), "<nil>")
 }
+
+// A symbolic link counts by the length of its text, and gives that back.
+func TestSymlinkTextsAreBounded(t *testing.T) {
+	w := newOver(t, 0, 34, "d/")
+	text := strings.Repeat("x", 4000)
+	for range 3 {
+		must(t, w.Symlink(text, at("d/a")))
+		must(t, w.Symlink(text, at("d/b")))
+		must(t, w.Symlink(text, at("d/c")))
+		same(t, "too long a text", name(w.Symlink(text, at("d/d"))), "ENOSPC")
+		must(t, w.Symlink("short", at("d/d")))
+		for _, f := range []string{"d/a", "d/b", "d/c", "d/d"} {
+			must(t, w.Unlink(at(f)))
+		}
+	}
+}
