@@ -39,7 +39,7 @@ type Options struct {
 	HostCache bool          // files of the host are mapped directly; see pagecache.Cache.MapHost
 	Stderr    io.Writer     // a guest's, instead of Result's; called in the guest's own write
 	Memory    uint64        // most that a guest's world may hold, in bytes; 0: any
-	Timeout   time.Duration // 0: a minute
+	Timeout   time.Duration // 0: five minutes
 }
 
 func (o *Options) setDefaults(t testing.TB) {
@@ -136,6 +136,41 @@ func Cleanup() {
 func Compare(t *testing.T, prog string, o Options, masks ...Mask) {
 	t.Helper()
 	same(t, Native(t, prog, o), Run(t, prog, o), masks...)
+}
+
+// paces are what SETTLE may be: how long a guest waits for the host kernel's own threads
+// to have passed on what it wrote, in milliseconds.
+var paces = []string{"5", "20", "80", "320"}
+
+// ComparePaced is Compare for a guest that on the host has to wait for threads of the kernel,
+// as terminals do, with no way to ask whether they are done. It waits for SETTLE, which
+// is tried longer where the host said something else: it is the busy host that is late, never ours.
+func ComparePaced(t *testing.T, prog string, o Options, masks ...Mask) {
+	t.Helper()
+	o.setDefaults(t)
+	env := o.Env
+	at := func(pace string) Options {
+		o.Env = append(env[:len(env):len(env)], "SETTLE="+pace)
+		return o
+	}
+	got := Run(t, prog, at(paces[0]))
+	var want Result
+	for _, pace := range paces {
+		want = Native(t, prog, at(pace))
+		if agree(want, got, masks) {
+			return
+		}
+	}
+	same(t, want, got, masks...)
+}
+
+// agree reports whether same would find nothing.
+func agree(want, got Result, masks []Mask) bool {
+	for _, mask := range masks {
+		want.Stdout, got.Stdout = mask(want.Stdout), mask(got.Stdout)
+		want.Stderr, got.Stderr = mask(want.Stderr), mask(got.Stderr)
+	}
+	return want.Status == got.Status && want.Stdout == got.Stdout && want.Stderr == got.Stderr
 }
 
 // same fails the test where two results differ once masks have been applied.

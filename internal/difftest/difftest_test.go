@@ -50,7 +50,7 @@ var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "processvm", "remap", "uffd", "lazyfree", "overcommit",
 	"droppable",
 	"files", "tail", "fds", "poll", "devices", "memfd", "shm", "mapfiles",
-	"fork", "signals", "pty", "jobs", "sigreturn", "faults", "futex", "identity", "caps", "time",
+	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }
 
 func TestDifferentialCalls(t *testing.T) {
@@ -58,6 +58,17 @@ func TestDifferentialCalls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			Compare(t, Build(t, name, "-static"), Options{}, Inodes, KernelPages)
 		})
+	}
+}
+
+// Terminals pass on what is written in threads of the host's kernel.
+func TestDifferentialTerminals(t *testing.T) {
+	for _, name := range []string{"pty", "jobs"} {
+		for _, sched := range []sentry.Sched{sentry.SchedDet, sentry.SchedFree} {
+			t.Run(fmt.Sprint(name, sched), func(t *testing.T) {
+				ComparePaced(t, Build(t, name, "-static"), Options{Sched: sched}, Inodes, KernelPages)
+			})
+		}
 	}
 }
 

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_mseal // newer than some C libraries
@@ -53,6 +54,15 @@ static inline const char *outcome(long r)
 #define CALLN(name, a, b, c, d, e, f, ...) CALL6(name, a, b, c, d, e, f)
 #define NR(name, ...) RAWN(SYS_##name, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define RAWN(nr, a, b, c, d, e, f, ...) raw(nr, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f))
+
+// pace is n times the milliseconds that the environment's SETTLE gives the host's kernel
+// to pass on what was written: see ComparePaced.
+static inline struct timespec pace(long n)
+{
+	const char *ms = getenv("SETTLE");
+	long ns = n * 1000000 * (ms ? atol(ms) : 5);
+	return (struct timespec){ns / 1000000000, ns % 1000000000};
+}
 
 // show_maps prints /proc/self/maps.
 static inline void show_maps(const char *when)

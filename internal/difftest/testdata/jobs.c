@@ -40,7 +40,7 @@ static void handle_all(void)
 static void settle(void)
 {
 	struct pollfd p[2] = {{m, POLLIN}, {s, POLLIN}};
-	struct timespec t = {0, 5000000};
+	struct timespec t = pace(1);
 	poll(p, 2, 0);
 	nanosleep(&t, NULL);
 }
@@ -159,7 +159,7 @@ static void keys(void)
 	CALL(ioctl, s, TIOCSTI, 8);
 	CALL(read, s, b, 10);
 	if (fork() == 0) {
-		nanosleep(&(struct timespec){0, 50000000}, NULL);
+		nanosleep((struct timespec[]){pace(10)}, NULL);
 		type("\003");
 		_exit(0);
 	}
@@ -169,7 +169,7 @@ static void keys(void)
 		;
 	handle(SIGINT, count, SA_RESTART);
 	if (fork() == 0) {
-		nanosleep(&(struct timespec){0, 50000000}, NULL);
+		nanosleep((struct timespec[]){pace(10)}, NULL);
 		type("\003");
 		type("line\n");
 		_exit(0);

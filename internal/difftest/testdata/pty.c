@@ -34,7 +34,7 @@ static void ready(const char *what, int fd, int events)
 static void settle(void)
 {
 	struct pollfd p[2] = {{m, POLLIN}, {s, POLLIN}};
-	struct timespec t = {0, 5000000};
+	struct timespec t = pace(1);
 	if (poll(p, 2, 0) > 0)
 		nanosleep(&t, NULL);
 }
