@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/sys/unix"
+
 	"mmsh.dev/mmsh/memmap"
 )
 
@@ -199,7 +201,7 @@ var smapsFlags = [...]struct {
 	{"rd", func(v *vma) bool { return v.perms.Read }},
 	{"wr", func(v *vma) bool { return v.perms.Write }},
 	{"ex", func(v *vma) bool { return v.perms.Execute }},
-	{"sh", (*vma).canWriteMappable},
+	{"sh", (*vma).shownShared},
 	{"mr", func(v *vma) bool { return v.maxPerms.Read }},
 	{"mw", func(v *vma) bool { return v.maxPerms.Write }},
 	{"me", func(v *vma) bool { return v.maxPerms.Execute }},
@@ -240,6 +242,13 @@ func vmFlags(v *vma) []string {
 		}
 	}
 	return flags
+}
+
+// shownShared is Linux's VM_SHARED: a shared mapping of a file that is open for writing,
+// also if it is sealed and may never be written.
+func (v *vma) shownShared() bool {
+	f, known := v.id.(interface{ OpenFlags() int })
+	return v.canWriteMappable() || !v.private && known && f.OpenFlags()&unix.O_ACCMODE != unix.O_RDONLY
 }
 
 // WriteSmaps writes /proc/PID/smaps, byte for byte as Linux 6.18 does. What needs

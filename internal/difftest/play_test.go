@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -41,12 +42,13 @@ func TestDifferentialPlay(t *testing.T) {
 type play struct {
 	t       *testing.T
 	prog    string
-	scratch string
+	scratch string // a directory on a tmpfs
+	host    string // one that guests see as it is, below the private layer
 	apart   int
 }
 
 func newPlay(t *testing.T) *play {
-	return &play{t: t, prog: Build(t, "play", "-static"), scratch: scratch(t)}
+	return &play{t: t, prog: Build(t, "play", "-static"), scratch: scratch(t), host: t.TempDir()}
 }
 
 const foundScripts = "testdata/scripts"
@@ -70,20 +72,26 @@ func (pl *play) replay() {
 	}
 }
 
-// compare plays scripts with both fault windows. With the larger one more is resident.
+// way is how guests play.
+type way struct {
+	auto    bool // the larger fault window, with which more is resident
+	private bool // their files are the host's, below the private layer, instead of new ones
+}
+
+// compare plays scripts in all ways.
 func (pl *play) compare(scripts []Script, name func(int) string) {
 	want := pl.native(scripts)
-	for _, auto := range []bool{false, true} {
-		got := pl.guest(scripts, auto)
+	for _, w := range []way{{}, {auto: true}, {private: true}} {
+		got := pl.guest(scripts, w)
 		for i, s := range scripts {
-			diff := pl.diff(want[i], got[i], auto)
+			diff := pl.diff(want[i], got[i], w.auto)
 			if diff == "" {
 				continue
 			}
 			if !pl.t.Failed() && !strings.HasPrefix(name(i), foundScripts) {
-				pl.keep(s, auto, name(i))
+				pl.keep(s, w, name(i))
 			}
-			pl.t.Errorf("%s, auto %v: %s", name(i), auto, diff)
+			pl.t.Errorf("%s, %+v: %s", name(i), w, diff)
 		}
 		if pl.t.Failed() {
 			return
@@ -115,13 +123,45 @@ func firstDifference(want, got string) string {
 }
 
 func (pl *play) native(scripts []Script) []string {
+	pl.empty()
 	return pl.split(Native(pl.t, pl.prog, pl.options(scripts)), len(scripts))
 }
 
-func (pl *play) guest(scripts []Script, auto bool) []string {
+func (pl *play) guest(scripts []Script, w way) []string {
 	o := pl.options(scripts)
-	o.Auto = auto
+	o.Auto, o.Private = w.auto, w.private
+	if w.private {
+		pl.fill(len(scripts))
+		o.Scratch = pl.host
+	}
 	return pl.split(Run(pl.t, pl.prog, o), len(scripts))
+}
+
+// fill makes the files of n scripts as the player would.
+func (pl *play) fill(n int) {
+	const size = 5*scriptPage + 100
+	content := bytes.Repeat([]byte{0xc3}, size)
+	for i := 0; i*scriptPage < size; i++ {
+		content[i*scriptPage+9] = byte(i)
+	}
+	for i := range n {
+		if err := os.WriteFile(filepath.Join(pl.host, fmt.Sprint("f", i)), content, 0o600); err != nil {
+			pl.t.Fatal(err)
+		}
+	}
+}
+
+// empty removes what a script that was cut short has left.
+func (pl *play) empty() {
+	entries, err := os.ReadDir(pl.scratch)
+	if err != nil {
+		pl.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(pl.scratch, e.Name())); err != nil {
+			pl.t.Fatal(err)
+		}
+	}
 }
 
 func (pl *play) options(scripts []Script) Options {
@@ -137,7 +177,8 @@ func (pl *play) split(r Result, n int) []string {
 	if r.Status != "exit 0" || r.Stderr != "" {
 		pl.t.Fatalf("the player ended with %s\n%s", r.Status, r.Stderr)
 	}
-	parts := strings.SplitAfter(Inodes(r.Stdout), "\nended ")
+	stdout := strings.NewReplacer(pl.scratch+"/", "", pl.host+"/", "").Replace(Inodes(r.Stdout))
+	parts := strings.SplitAfter(stdout, "\nended ")
 	if len(parts) != n+1 {
 		pl.t.Fatalf("%d scripts have the output of %d:\n%s", n, len(parts)-1, r.Stdout)
 	}
@@ -150,10 +191,10 @@ func (pl *play) split(r Result, n int) []string {
 }
 
 // keep shrinks s, which fails, and writes it to testdata, for later runs to play.
-func (pl *play) keep(s Script, auto bool, name string) {
+func (pl *play) keep(s Script, w way, name string) {
 	differs := func(s Script) string {
 		one := []Script{s}
-		return pl.diff(pl.native(one)[0], pl.guest(one, auto)[0], auto)
+		return pl.diff(pl.native(one)[0], pl.guest(one, w)[0], w.auto)
 	}
 	if differs(s) == "" {
 		pl.t.Errorf("%s differs only together with its neighbours", name)

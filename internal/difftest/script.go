@@ -24,13 +24,14 @@ type Script []string
 func (s Script) String() string { return strings.Join(s, "\n") + "\n" }
 
 // The area that scripts play in, and the files that they map: a file in memory, open
-// for writing and once more for reading only, another, the program itself, and a file that is not mapped.
+// for writing and once more for reading only, another, the program itself, a file that is
+// not mapped, and a memfd that can be sealed.
 const (
 	scriptArea  = 0x20000000
 	scriptPages = 40
 	scriptPage  = 0x1000
 
-	fileRW, fileRO, memFD, programFD, scratchFD = 10, 11, 12, 13, 14
+	fileRW, fileRO, memFD, programFD, scratchFD, sealableFD = 10, 11, 12, 13, 14, 15
 )
 
 // maker makes a script.
@@ -51,7 +52,7 @@ var scriptCalls = []scriptCall{
 	{16, (*maker).mmap}, {4, (*maker).munmap}, {9, (*maker).mprotect}, {9, (*maker).mremap}, {14, (*maker).madvise},
 	{16, (*maker).access}, {4, (*maker).lock}, {2, (*maker).msync}, {4, (*maker).mincore}, {3, (*maker).policy},
 	{1, (*maker).seal}, {2, (*maker).brk}, {1, (*maker).remapFilePages}, {1, (*maker).pkey},
-	{1, (*maker).processMadvise}, {10, (*maker).file}, {5, (*maker).copies}, {3, (*maker).fork}, {3, (*maker).show},
+	{1, (*maker).processMadvise}, {10, (*maker).file}, {2, (*maker).sealFile}, {5, (*maker).copies}, {3, (*maker).fork}, {3, (*maker).show},
 }
 
 // Generate makes the script of n calls that seed stands for.
@@ -135,10 +136,10 @@ func (m *maker) mmap() {
 		flags |= unix.MAP_SHARED | unix.MAP_ANONYMOUS
 	case 7, 8:
 		flags |= unix.MAP_PRIVATE
-		fd, off = m.of(fileRW, fileRW, memFD, programFD), m.below(8)*scriptPage
+		fd, off = m.of(fileRW, fileRW, memFD, programFD, sealableFD), m.below(8)*scriptPage
 	case 9, 10:
 		flags |= m.of(unix.MAP_SHARED, unix.MAP_SHARED, unix.MAP_SHARED_VALIDATE)
-		fd, off = m.of(fileRW, fileRW, memFD, fileRO), m.below(8)*scriptPage
+		fd, off = m.of(fileRW, fileRW, memFD, fileRO, sealableFD), m.below(8)*scriptPage
 	default: // what is wrong somewhere
 		flags = m.below(1<<18) &^ unix.MAP_HUGETLB
 		if flags&0xf >= 8 {
@@ -183,7 +184,7 @@ func (m *maker) mremap() {
 
 // advice chooses an advice; those that take memory from the host are not tried.
 func (m *maker) advice() uint64 {
-	return m.of(unix.MADV_DONTNEED, unix.MADV_DONTNEED, unix.MADV_DONTNEED, unix.MADV_NORMAL, unix.MADV_RANDOM, unix.MADV_SEQUENTIAL,
+	return m.of(unix.MADV_DONTNEED, unix.MADV_DONTNEED, unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_FREE, unix.MADV_NORMAL, unix.MADV_RANDOM, unix.MADV_SEQUENTIAL,
 		unix.MADV_WILLNEED, unix.MADV_COLD, unix.MADV_REMOVE, unix.MADV_REMOVE, unix.MADV_DONTFORK, unix.MADV_DOFORK,
 		unix.MADV_WIPEONFORK, unix.MADV_KEEPONFORK, unix.MADV_DONTDUMP, unix.MADV_DODUMP, unix.MADV_POPULATE_READ, unix.MADV_POPULATE_READ,
 		unix.MADV_POPULATE_WRITE, unix.MADV_POPULATE_WRITE, unix.MADV_DONTNEED_LOCKED, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE,
@@ -292,7 +293,7 @@ func (m *maker) pkey() {
 // file changes a file below its mappings. Room is not reserved (fallocate's modes 0 and 1):
 // a tmpfs counts such pages as holes until they are written, ours does not.
 func (m *maker) file() {
-	fd := m.of(fileRW, fileRW, fileRW, memFD, fileRO)
+	fd := m.of(fileRW, fileRW, fileRW, memFD, fileRO, sealableFD)
 	size := m.below(10)*scriptPage + m.of(0, 0, 0, 1, 100, scriptPage-1)
 	switch m.below(8) {
 	case 0, 1, 2:
@@ -306,6 +307,16 @@ func (m *maker) file() {
 	default:
 		m.say("file", fd)
 	}
+}
+
+// sealFile adds seals to the memfd, or asks for them.
+func (m *maker) sealFile() {
+	if m.oneIn(3) {
+		m.say("fcntl", sealableFD, unix.F_GET_SEALS)
+		return
+	}
+	seals := m.of(unix.F_SEAL_SHRINK, unix.F_SEAL_GROW, unix.F_SEAL_WRITE, unix.F_SEAL_WRITE, unix.F_SEAL_FUTURE_WRITE, unix.F_SEAL_EXEC, unix.F_SEAL_SEAL, 64)
+	m.say("fcntl", sealableFD, unix.F_ADD_SEALS, seals)
 }
 
 // copies reads into memory and writes from it: the kernel's own accesses. Not with a file

@@ -8,7 +8,7 @@
 
 #define AREA_PAGES 64UL
 #define END (PLACE + AREA_PAGES * PAGE)
-enum { FILE_RW = 10, FILE_RO, MEMFD, PROGRAM, SCRATCH };
+enum { FILE_RW = 10, FILE_RO, MEMFD, PROGRAM, SCRATCH, SEALABLE };
 
 static char script[1 << 23], buffer[16 * PAGE];
 static sigjmp_buf back;
@@ -56,7 +56,7 @@ static void show_maps_of_ours(void)
 // changes_maps says whether a call can change maps at all.
 static int changes_maps(const char *word)
 {
-	static const char *const none[] = {"file", "fill", "contents", "smaps", "mincore", "ftruncate", "fallocate", "fsync", "msync", "pwrite", 0};
+	static const char *const none[] = {"file", "fill", "contents", "smaps", "mincore", "ftruncate", "fallocate", "fsync", "msync", "pwrite", "fcntl", 0};
 	for (int i = 0; none[i]; i++)
 		if (!strcmp(word, none[i]))
 			return 0;
@@ -180,7 +180,7 @@ static const struct name names[] = {
 	{"mlock", SYS_mlock}, {"mlock2", SYS_mlock2}, {"munlock", SYS_munlock}, {"mlockall", SYS_mlockall}, {"munlockall", SYS_munlockall},
 	{"msync", SYS_msync}, {"mseal", SYS_mseal}, {"remap_file_pages", SYS_remap_file_pages}, {"pkey_mprotect", SYS_pkey_mprotect},
 	{"ftruncate", SYS_ftruncate}, {"fallocate", SYS_fallocate}, {"fsync", SYS_fsync}, {"set_mempolicy_home_node", SYS_set_mempolicy_home_node},
-	{"pread", SYS_pread64}, {"pwrite", SYS_pwrite64}, {0},
+	{"pread", SYS_pread64}, {"pwrite", SYS_pwrite64}, {"fcntl", SYS_fcntl}, {0},
 };
 
 // number returns which call a word names, 0 if none.
@@ -316,19 +316,29 @@ static void place(int fd, int at)
 	close(fd);
 }
 
-// files opens what scripts map: a file, twice, one in memory, and the program.
-static void files(const char *program)
+// files opens what scripts map: a file, twice, another, the program, and a memfd.
+// The file, which has a name of its own for each script, may be there already, with what it
+// would get here.
+static void files(const char *program, const char *file)
 {
-	place(open("f", O_RDWR | O_CREAT | O_TRUNC, 0600), FILE_RW);
-	place(open("f", O_RDONLY), FILE_RO);
+	int there = open(file, O_RDONLY);
+	if (there < 0)
+		there = open(file, O_RDONLY | O_CREAT, 0600);
+	struct stat s;
+	fstat(there, &s);
+	place(there, FILE_RO);
+	place(open(file, O_RDWR), FILE_RW);
 	place(open("g", O_RDWR | O_CREAT | O_TRUNC, 0600), MEMFD);
 	place(open(program, O_RDONLY), PROGRAM);
 	place(open("h", O_RDWR | O_CREAT | O_TRUNC, 0600), SCRATCH);
+	place(memfd_create("sealable", MFD_ALLOW_SEALING), SEALABLE);
 	for (int i = 0; i < 6; i++) {
 		memset(buffer, 0xc3, PAGE);
 		buffer[9] = i;
-		pwrite(FILE_RW, buffer, i == 5 ? 100 : PAGE, i * PAGE);
+		if (s.st_size == 0)
+			pwrite(FILE_RW, buffer, i == 5 ? 100 : PAGE, i * PAGE);
 		pwrite(MEMFD, buffer, i == 5 ? 100 : PAGE, i * PAGE);
+		pwrite(SEALABLE, buffer, i == 5 ? 100 : PAGE, i * PAGE);
 	}
 }
 
@@ -356,13 +366,16 @@ int main(int argc, char **argv)
 			char *body = strchr(p, '\n') + 1;
 			body[-1] = 0;
 			printf("%s\n", p);
-			files(argv[0]);
+			char file[32] = "f";
+			sscanf(p, "script %30s", file + 1);
+			files(argv[0], file);
 			while (*body) // an "end" too many ends nothing
 				play(&body, 0);
 			printf("contents");
 			show_contents(PLACE, END);
 			show_smaps();
 			fflush(stdout);
+			unlink(file);
 			_exit(0);
 		}
 		int status;
