@@ -110,7 +110,7 @@ func (k *checker) vma(seg vmaSeg) {
 		k.wrong("vma %v: a mapped file grows down", seg.Range)
 	case v.mappable == nil && !v.private:
 		k.wrong("vma %v: shared memory without a Mappable", seg.Range)
-	case v.flags&flagWipeOnFork != 0 && !v.anonymous():
+	case v.flags&flagWipeOnFork != 0 && !v.anonymous() && !v.special():
 		k.wrong("vma %v: a mapped file is to be wiped", seg.Range)
 	case v.flags&(flagHuge|flagNoHuge) == flagHuge|flagNoHuge, v.flags&(flagRandom|flagSequential) == flagRandom|flagSequential:
 		k.wrong("vma %v: two advices that exclude each other", seg.Range)
@@ -118,7 +118,7 @@ func (k *checker) vma(seg vmaSeg) {
 		k.wrong("vma %v is locked, which it cannot be", seg.Range)
 	case v.flags&flagDroppable != 0 && !(v.anonymous() && v.noReserve && v.flags&flagWipeOnFork != 0 && v.flags&flagDontDump != 0):
 		k.wrong("vma %v may be dropped, without what goes with that", seg.Range)
-	case (v.uffd != nil) != (v.flags&(flagMissing|flagProtected) != 0):
+	case (v.uffd != nil) != (v.flags&(flagMissing|flagProtected|flagMinor) != 0):
 		k.wrong("vma %v: a userfaultfd without a mode, or a mode without one", seg.Range)
 	case v.origin == nil:
 		k.wrong("vma %v has no origin", seg.Range)
@@ -187,6 +187,9 @@ func (k *checker) marks() {
 		k.place("mark", seg.Range, 0)
 		if !k.mm.vmas.Covers(seg.Range) {
 			k.wrong("the marks %#x at %v lie where no vma does", seg.Value, seg.Range)
+		}
+		if seg.Value&markPoisoned != 0 && k.mm.pmas.Overlaps(seg.Range) {
+			k.wrong("a page is there in %v, which is poisoned", seg.Range)
 		}
 		for vseg := range k.mm.vmas.In(seg.Range) {
 			if seg.Value&markProtected != 0 && vseg.Value.flags&flagProtected == 0 {

@@ -117,6 +117,9 @@ func (mm *MemoryManager) explainMapped(e *Explanation, seg vmaSeg) {
 		e.fail(causeOf(err), unix.SIGSEGV, segvAccErr, Rule{Text: err.Error()})
 		return
 	}
+	if mm.explainWatched(e, seg) {
+		return
+	}
 	p, ok := mm.pmas.Find(e.Addr)
 	if !ok {
 		mm.explainMissing(e, seg)

@@ -56,15 +56,21 @@ func (mm *MemoryManager) mustOwn(p *pma, at memmap.AccessType) bool {
 
 // fillHole makes pmas from rest.Start on, which lies in h, and returns how far.
 func (mm *MemoryManager) fillHole(c *change, seg vmaSeg, h hole, rest memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
-	if seg.Value.flags&flagMissing != 0 {
+	if err := mm.poisonedAt(rest.Start.Page()); err != nil {
+		return rest.Start, err
+	}
+	if seg.Value.flags&(flagMissing|flagMinor) != 0 {
+		if s := seg.Value.sparse(); s != nil {
+			return mm.fillShared(c, seg, s, rest, at)
+		}
 		return rest.Start, mm.userfault(c, seg.Value.uffd, rest.Start, missingFlags(at))
 	}
-	required := rest.Intersect(h.AddrRange)
+	required := mm.unpoisoned(rest.Intersect(h.AddrRange), rest.Start)
 	if !seg.Value.anonymous() {
-		optional := mm.reach(required).Intersect(h.AddrRange)
+		optional := mm.unpoisoned(mm.reach(required).Intersect(h.AddrRange), rest.Start)
 		return mm.translate(c, seg, required, optional, at)
 	}
-	window := mm.windowFor(required).Intersect(h.AddrRange)
+	window := mm.unpoisoned(mm.windowFor(required).Intersect(h.AddrRange), rest.Start)
 	if !at.Write && !at.Execute {
 		mm.insertZero(c, seg, window)
 		return window.End, nil

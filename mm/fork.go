@@ -30,7 +30,7 @@ func (mm *MemoryManager) forkInto(by *Actor, child *MemoryManager) error {
 	defer c.end()
 	mm.mappingMu.Lock() // not for reading: cloning a set marks its nodes
 	defer mm.mappingMu.Unlock()
-	child.brk, child.startSP = mm.brk, mm.startSP
+	child.brk, child.startSP, child.specials = mm.brk, mm.startSP, mm.specials
 	child.barriers = mm.barriers
 	child.mdwe, child.keyTried = mm.mdwe.inherited(), mm.keyTried
 	var captured []invalidation

@@ -85,6 +85,9 @@ const (
 	PageNone      Page = '.' // never faulted
 	PageGuard     Page = 'g'
 	PagePinned    Page = 'P' // whatever else it is
+	PageMissing   Page = 'm' // not there: a userfaultfd is told of the first access
+	PageProtected Page = 'u' // write-protected by a userfaultfd
+	PagePoisoned  Page = 'x' // by a userfaultfd
 )
 
 // VMAs returns the vmas that overlap ar, whole, in order.
@@ -282,12 +285,24 @@ func (mm *MemoryManager) Pages(ar memmap.AddrRange) []Page {
 	}
 	paint(ar, PageUnmapped)
 	for seg := range mm.vmas.In(ar) {
-		paint(seg.Range, PageNone)
+		state := PageNone
+		if seg.Value.flags&flagMissing != 0 {
+			state = PageMissing
+		}
+		paint(seg.Range, state)
 	}
 	for p := range mm.pmas.In(ar) {
 		paint(p.Range, mm.pageState(&p.Value))
 		for _, part := range mm.pinnedIn(p, p.Intersect(ar)) {
 			paint(part, PagePinned)
+		}
+	}
+	for m := range mm.marks.In(ar) {
+		switch {
+		case m.Value&markPoisoned != 0:
+			paint(m.Range, PagePoisoned)
+		case m.Value&markProtected != 0:
+			paint(m.Range, PageProtected)
 		}
 	}
 	for seg := range mm.guards.In(ar) {

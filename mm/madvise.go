@@ -43,7 +43,7 @@ var advices = map[int]advice{
 	unix.MADV_REMOVE:          {do: remove, discards: true},
 
 	unix.MADV_DONTFORK:   {do: setFlags(flagDontFork, 0), attributes: true, discards: true},
-	unix.MADV_DOFORK:     {do: notSpecial(setFlags(0, flagDontFork)), attributes: true},
+	unix.MADV_DOFORK:     {do: doFork, attributes: true},
 	unix.MADV_WIPEONFORK: {do: wipeOnFork, attributes: true, discards: true},
 	unix.MADV_KEEPONFORK: {do: notDroppable(setFlags(0, flagWipeOnFork)), attributes: true},
 	unix.MADV_DONTDUMP:   {do: setFlags(flagDontDump, 0), attributes: true},
@@ -166,12 +166,23 @@ func setFlags(set, clear vmaFlags) func(*MemoryManager, *change, vmaSeg, memmap.
 			return nil
 		}
 		if err := mm.maySplit("madvise", part); err != nil {
-			return memmap.Refuse("madvise", unix.EAGAIN, "%v", err)
+			if errors.Is(err, unix.ENOMEM) {
+				err = memmap.Refuse("madvise", unix.EAGAIN, "%v", err)
+			}
+			return err
 		}
 		mm.keepWrittenLocking(seg, part)
 		mm.updateVMAs(part, func(v *vma) { v.flags = next })
 		return nil
 	}
+}
+
+// doFork is MADV_DOFORK, which what is no memory refuses.
+func doFork(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error {
+	if seg.Value.pageless() {
+		return notAdvisable(seg, "is no memory")
+	}
+	return setFlags(0, flagDontFork)(mm, c, seg, part)
 }
 
 // notSpecial refuses the kernel's own pages.
@@ -220,7 +231,7 @@ func dontNeedLocked(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRa
 
 // forgetWrites changes the marks of part, whose pages were dropped.
 func (mm *MemoryManager) forgetWrites(seg vmaSeg, part memmap.AddrRange) {
-	gone := markLazy
+	gone := markLazy | markPoisoned
 	if seg.Value.anonymous() { // of a file's pages the protection stays
 		gone |= markProtected
 	}
@@ -261,8 +272,8 @@ func free(mm *MemoryManager, c *change, seg vmaSeg, part memmap.AddrRange) error
 // dropLazy drops what MADV_FREE and MAP_DROPPABLE gave away, as memory is short, and
 // reports whether that was anything.
 //
-// Preconditions: mm.mappingMu is held; mm.activeMu is held for writing. c was not told yet of what it is to
-// map.
+// Preconditions: mm.mappingMu is held; mm.activeMu is held for writing. c was not told
+// yet of what it is to map.
 func (mm *MemoryManager) dropLazy(c *change) bool {
 	var lazy []memmap.AddrRange
 	for m := range mm.marks.All() {
@@ -423,7 +434,9 @@ func populateError(err error) error {
 		return err
 	}
 	errno := unix.ENOMEM
-	if (errors.As(err, &bus) || errors.As(err, &trap)) && !noRoom(err) {
+	if errors.Is(err, unix.EHWPOISON) {
+		errno = unix.EHWPOISON
+	} else if (errors.As(err, &bus) || errors.As(err, &trap)) && !noRoom(err) {
 		errno = unix.EFAULT
 	}
 	return memmap.Refuse("madvise", errno, "%v", err)

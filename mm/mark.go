@@ -15,6 +15,7 @@ const (
 	markProtected mark = 1 << iota // by a userfaultfd
 	markClean                      // not written since clear_refs: not soft-dirty
 	markLazy                       // MADV_FREE: its contents may be dropped
+	markPoisoned                   // UFFDIO_POISON: no page is there, nor ever comes by itself
 )
 
 // Merge implements segment.Value.
@@ -126,13 +127,13 @@ func (mm *MemoryManager) moveMarks(old, dst memmap.AddrRange, moved vmaSeg) {
 //
 // Preconditions: both managers' locks are held for writing.
 func (mm *MemoryManager) copyMarks(child *MemoryManager) {
+	if mm.gives {
+		child.giveLazy()
+	}
 	if mm.marks.IsEmpty() {
 		return
 	}
 	child.marks = mm.marks.Clone()
-	if mm.gives {
-		child.giveLazy()
-	}
 	child.remark(child.All(), 0, markProtected)
 	for seg := range mm.vmas.All() {
 		if seg.Value.flags&(flagDontFork|flagWipeOnFork) != 0 {

@@ -65,6 +65,7 @@ type MemoryManager struct {
 	traps     segment.Set[memmap.Addr, Trap]    // also under activeMu
 	guards    segment.Set[memmap.Addr, Trap]    // likewise; see guard.go
 	watched   atomic.Bool                       // by a userfaultfd, now or once
+	specials  memmap.AddrRange                  // hull of where mappings of the kernel's own are, or were
 	brk       memmap.AddrRange                  // End is exact, not rounded
 	startSP   memmap.Addr                       // its vma is called [stack]
 	maxAS     uint64                            // the most bytes that an insertion led to

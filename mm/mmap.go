@@ -128,6 +128,11 @@ func (mm *MemoryManager) createVMA(c *change, op string, o memmap.MMapOpts) (vma
 		}
 	}
 	v.origin = c.origin(mm.note(c, Event{Kind: EventMap, Access: v.perms, Range: ar, Addr: ar.Start}))
+	if o.Droppable {
+		mm.activeMu.Lock()
+		mm.giveLazy()
+		mm.activeMu.Unlock()
+	}
 	return mm.insertVMA(ar, v), ar, nil
 }
 
@@ -163,6 +168,9 @@ func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, a
 	replaced := uint64(0)
 	if o.Unmap {
 		if err := mm.unsealed(op, ar); err != nil {
+			return err
+		}
+		if err := mm.wholeSpecials(op, ar); err != nil {
 			return err
 		}
 		replaced = mm.vmas.SpanIn(ar)
@@ -209,6 +217,9 @@ func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
 	}
 	if !v.lockable() {
 		v.mlock = memmap.MLockNone
+	}
+	if v.pageless() {
+		v.flags |= flagDontDump
 	}
 	v.accounted = accountable(v.private, v.perms.Write, v.noReserve)
 	return v

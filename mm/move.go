@@ -13,6 +13,9 @@ func (mm *MemoryManager) move(c *change, seg vmaSeg, r *remap) (memmap.Addr, err
 	if mm.vmas.Len() >= MaxMapCount-3 {
 		return 0, memmap.Refuse(op, unix.ENOMEM, "there are %d mappings, vm.max_map_count is %d", mm.vmas.Len(), MaxMapCount)
 	}
+	if err := mm.wholeSpecials(op, r.old()); err != nil {
+		return 0, err
+	}
 	v := seg.Value
 	dst, err := mm.findRoom(op, place{
 		addr: r.NewAddr, length: r.newSize, fixed: r.Fixed, unmap: r.Fixed,

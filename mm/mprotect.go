@@ -177,8 +177,11 @@ func (mm *MemoryManager) mayProtect(by *Actor, seg vmaSeg, part memmap.AddrRange
 }
 
 // maySplit checks that vm.max_map_count allows what a change of part, a part of one
-// vma, makes of it.
+// vma, makes of it, and that it is no piece of the kernel's own.
 func (mm *MemoryManager) maySplit(op string, part memmap.AddrRange) error {
+	if err := mm.wholeSpecials(op, part); err != nil {
+		return err
+	}
 	if mm.vmas.Len()+2 <= MaxMapCount { // three at most
 		return nil
 	}

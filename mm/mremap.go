@@ -234,6 +234,9 @@ func (mm *MemoryManager) remapTo(c *change, r remap) (memmap.Addr, error) {
 		if err := mm.unsealed(op, dst); err != nil {
 			return 0, err
 		}
+		if err := mm.wholeSpecials(op, dst); err != nil {
+			return 0, err
+		}
 		if mm.vmas.Overlaps(dst) {
 			if err := mm.unmapRange(c, dst); err != nil {
 				return 0, err

@@ -52,6 +52,9 @@ func (mm *MemoryManager) mayUnmap(op string, first vmaSeg, ar memmap.AddrRange) 
 	if first.Value.sealed() {
 		return sealedRefused(op, first)
 	}
+	if err := mm.wholeSpecials(op, ar); err != nil {
+		return err
+	}
 	if first.End >= ar.End {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package mm
 
 import (
+	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -44,7 +45,10 @@ func (mm *MemoryManager) SetAnonName(by *Actor, addr memmap.Addr, length uint64,
 			return memmap.Refuse(op, unix.EBADF, "%v is not anonymous memory", seg.Range)
 		}
 		if err := mm.maySplit(op, part); err != nil {
-			return memmap.Refuse(op, unix.EAGAIN, "%v", err)
+			if errors.Is(err, unix.ENOMEM) {
+				err = memmap.Refuse(op, unix.EAGAIN, "%v", err)
+			}
+			return err
 		}
 		mm.updateVMAs(part, func(v *vma) { v.anonName = stored })
 		return nil

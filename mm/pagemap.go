@@ -54,6 +54,9 @@ func (mm *MemoryManager) describeMarks(entries []uint64, ar memmap.AddrRange) {
 			if m.Value&markClean != 0 {
 				*e &^= PagemapSoftDirty
 			}
+			if m.Value&markPoisoned != 0 {
+				*e |= PagemapSwap
+			}
 			if m.Value&markProtected == 0 {
 				continue
 			}

@@ -36,8 +36,11 @@ func (mm *MemoryManager) relieveFor(ar memmap.AddrRange) bool {
 	return mm.relieve()
 }
 
-// GiveBack implements pgalloc.Giver: what MADV_FREE gave away goes, all of it.
+// GiveBack implements pgalloc.Giver: what MADV_FREE and MAP_DROPPABLE gave away goes, all
+// of it. No lock is held.
 func (mm *MemoryManager) GiveBack(uint64) uint64 {
+	mm.mappingMu.RLock()
+	defer mm.mappingMu.RUnlock()
 	mm.activeMu.Lock()
 	defer mm.activeMu.Unlock()
 	before := mm.rss[rssAnon]

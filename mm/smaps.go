@@ -226,6 +226,7 @@ var smapsFlags = [...]struct {
 	{"nh", has(flagNoHuge)},
 	{"mg", has(flagMergeable)},
 	{"dp", has(flagDroppable)},
+	{"ui", has(flagMinor)},
 	{"sl", has(flagSealed)},
 }
 

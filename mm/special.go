@@ -56,6 +56,22 @@ func (s *Special) Resident() memmap.Residency {
 	return memmap.ResidentNever
 }
 
+// wholeSpecials refuses ar if it begins or ends inside a mapping of the kernel's own:
+// Linux never splits one.
+//
+// Preconditions: mm.mappingMu is held.
+func (mm *MemoryManager) wholeSpecials(op string, ar memmap.AddrRange) error {
+	if !mm.specials.Overlaps(ar) {
+		return nil
+	}
+	for _, at := range [...]memmap.Addr{ar.Start, ar.End} {
+		if seg, ok := mm.vmas.Find(at); ok && seg.Value.special() && seg.CanSplitAt(at) {
+			return memmap.Refuse(op, unix.EINVAL, "%v is %s, which stays whole", seg.Range, seg.Value.id.MappedName())
+		}
+	}
+	return nil
+}
+
 // MappableEnd returns where the pages end.
 func (s *Special) MappableEnd() memmap.MappableOffset {
 	return memmap.MappableOffset(s.fr.Length())

@@ -19,15 +19,24 @@ type UserfaultFeature uint64
 // The features that there are.
 const (
 	FeatureFaultWP       UserfaultFeature = 1 << 0  // PAGEFAULT_FLAG_WP: write protection at all
+	FeatureHugeMissing   UserfaultFeature = 1 << 4  // of huge pages, of which there are none
+	FeatureShmemMissing  UserfaultFeature = 1 << 5  // missing pages of shared memory
 	FeatureSigbus        UserfaultFeature = 1 << 7  // a fault is SIGBUS, not a message
 	FeatureThreadID      UserfaultFeature = 1 << 8  // messages name the thread
+	FeatureHugeMinor     UserfaultFeature = 1 << 9  // of huge pages
+	FeatureShmemMinor    UserfaultFeature = 1 << 10 // pages of shared memory that are not mapped
 	FeatureExactAddress  UserfaultFeature = 1 << 11 // messages have the address, not its page
+	FeatureWPShmem       UserfaultFeature = 1 << 12 // write protection of shared memory
 	FeatureWPUnpopulated UserfaultFeature = 1 << 13 // pages that are not there can be protected
+	FeaturePoison        UserfaultFeature = 1 << 14 // UFFDIO_POISON
 	FeatureWPAsync       UserfaultFeature = 1 << 15 // a write ends the protection, unseen
+	FeatureMove          UserfaultFeature = 1 << 16 // UFFDIO_MOVE
 
-	// UserfaultFeatures are all of them.
-	UserfaultFeatures = FeatureFaultWP | FeatureSigbus | FeatureThreadID |
-		FeatureExactAddress | FeatureWPUnpopulated | FeatureWPAsync
+	// UserfaultFeatures are all of them: what Linux has but for messages of fork, mremap,
+	// munmap and madvise, for which those calls would have to wait.
+	UserfaultFeatures = FeatureFaultWP | FeatureHugeMissing | FeatureShmemMissing | FeatureSigbus | FeatureThreadID |
+		FeatureHugeMinor | FeatureShmemMinor | FeatureExactAddress | FeatureWPShmem | FeatureWPUnpopulated |
+		FeaturePoison | FeatureWPAsync | FeatureMove
 
 	featureInitialized UserfaultFeature = 1 << 63 // Enable was called
 )
@@ -36,6 +45,7 @@ const (
 const (
 	faultWrite     = 1
 	faultProtected = 2
+	faultMinor     = 4
 )
 
 func missingFlags(at memmap.AccessType) uint64 {
@@ -102,7 +112,10 @@ type UserfaultError struct {
 
 func (e *UserfaultError) Error() string {
 	what := "is missing"
-	if e.Flags&faultProtected != 0 {
+	switch {
+	case e.Flags&faultMinor != 0:
+		what = "is not mapped here yet"
+	case e.Flags&faultProtected != 0:
 		what = "is write-protected"
 	}
 	return fmt.Sprintf("the page at %v %s: a userfaultfd is told", e.Addr, what)
@@ -163,7 +176,7 @@ func (mm *MemoryManager) stillFaults(e *UserfaultError) bool {
 		return m&markProtected != 0
 	}
 	_, there := mm.pmas.Find(page)
-	return !there && seg.Value.flags&flagMissing != 0
+	return !there && seg.Value.flags&(flagMissing|flagMinor) != 0
 }
 
 func (u *Userfault) enqueue(e *UserfaultError, tid int32) *UserfaultWait {

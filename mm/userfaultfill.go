@@ -22,7 +22,7 @@ func (u *Userfault) Copy(by *Actor, dst memmap.AddrRange, protect bool, read fun
 		if c == nil {
 			return page.Start, read(uint64(page.Start-dst.Start), buf)
 		}
-		return page.End, u.mm.fillPage(c, page, buf, protect)
+		return page.End, u.mm.fillWith(c, page, buf, protect)
 	})
 }
 
@@ -32,13 +32,21 @@ func (u *Userfault) Zero(by *Actor, dst memmap.AddrRange) (uint64, error) {
 		if c == nil {
 			return todo.Start, nil
 		}
+		if seg, _ := u.mm.vmas.Find(todo.Start); !seg.Value.anonymous() {
+			return todo.Start.Page().End, u.mm.fillWith(c, todo.Start.Page(), make([]byte, memmap.PageSize), false)
+		}
 		return u.mm.fillZero(c, todo)
 	})
 }
 
-// fill calls step until dst is full: first with no change, with no lock held, after a
-// look at whether there is sense in it, then with all locks held.
+// fill is each for calls that fill missing pages of registered mappings.
 func (u *Userfault) fill(by *Actor, dst memmap.AddrRange, protect bool, step func(*change, memmap.AddrRange) (memmap.Addr, error)) (uint64, error) {
+	return u.each(by, dst, func(todo memmap.AddrRange) error { return u.mayFill(todo, protect) }, step)
+}
+
+// each calls step until dst is full: first with no change, with no lock held, after a
+// look at whether there is sense in it, then with all locks held.
+func (u *Userfault) each(by *Actor, dst memmap.AddrRange, may func(memmap.AddrRange) error, step func(*change, memmap.AddrRange) (memmap.Addr, error)) (uint64, error) {
 	if err := u.checkRange(dst); err != nil {
 		return 0, err
 	}
@@ -50,12 +58,12 @@ func (u *Userfault) fill(by *Actor, dst memmap.AddrRange, protect bool, step fun
 	pos := dst.Start
 	for pos < dst.End {
 		todo := memmap.AddrRange{Start: pos, End: dst.End}
-		err := u.look(todo, protect)
+		err := u.look(todo, may)
 		if err == nil {
 			_, err = step(nil, todo)
 		}
 		if err == nil {
-			pos, err = u.fillLocked(by, todo, protect, step)
+			pos, err = u.fillLocked(by, todo, may, step)
 		}
 		if err != nil {
 			return uint64(pos - dst.Start), err
@@ -64,20 +72,20 @@ func (u *Userfault) fill(by *Actor, dst memmap.AddrRange, protect bool, step fun
 	return dst.Length(), nil
 }
 
-func (u *Userfault) look(dst memmap.AddrRange, protect bool) error {
+func (u *Userfault) look(dst memmap.AddrRange, may func(memmap.AddrRange) error) error {
 	u.mm.mappingMu.RLock()
 	defer u.mm.mappingMu.RUnlock()
-	return u.mayFill(dst, protect)
+	return may(dst)
 }
 
-func (u *Userfault) fillLocked(by *Actor, dst memmap.AddrRange, protect bool, step func(*change, memmap.AddrRange) (memmap.Addr, error)) (memmap.Addr, error) {
+func (u *Userfault) fillLocked(by *Actor, dst memmap.AddrRange, may func(memmap.AddrRange) error, step func(*change, memmap.AddrRange) (memmap.Addr, error)) (memmap.Addr, error) {
 	mm := u.mm
 	c := mm.begin(by)
 	mm.mappingMu.RLock()
 	defer mm.mappingMu.RUnlock()
 	mm.activeMu.Lock()
 	defer mm.activeMu.Unlock()
-	if err := u.mayFill(dst, protect); err != nil {
+	if err := may(dst); err != nil {
 		return dst.Start, err
 	}
 	pos, err := step(c, dst)
@@ -99,10 +107,26 @@ func (u *Userfault) mayFill(dst memmap.AddrRange, protect bool) error {
 		return memmap.Refuse(op, unix.ENOENT, "%v is not one mapping that is registered", dst)
 	case protect && seg.Value.flags&flagProtected == 0:
 		return memmap.Refuse(op, unix.EINVAL, "%v is not registered for write protection", seg.Range)
-	case !seg.Value.anonymous():
-		return memmap.Refuse(op, unix.EINVAL, "%v is not private anonymous memory", seg.Range)
+	case !seg.Value.anonymous() && seg.Value.sparse() == nil:
+		return memmap.Refuse(op, unix.EINVAL, "%v is neither private anonymous nor shared memory", seg.Range)
 	}
 	return nil
+}
+
+// fillWith puts a page with content at page: into the shared memory that is mapped there,
+// or, where the mapping is private, into it alone.
+func (mm *MemoryManager) fillWith(c *change, page memmap.AddrRange, content []byte, protect bool) error {
+	seg, _ := mm.vmas.Find(page.Start)
+	s := seg.Value.sparse()
+	if s != nil && !seg.Value.private {
+		return mm.fillSharedPage(c, seg, s, page, content, protect)
+	}
+	if s != nil {
+		if _, within := pageOf(s, seg, page.Start); !within {
+			return memmap.Refuse("userfaultfd", unix.EFAULT, "%v lies beyond the end", page.Start)
+		}
+	}
+	return mm.fillPage(c, page, content, protect)
 }
 
 // fillPage puts a page with content at page, where none may be.

@@ -13,6 +13,7 @@ type UserfaultMode uint64
 const (
 	ModeMissing UserfaultMode = 1 << 0
 	ModeWP      UserfaultMode = 1 << 1
+	ModeMinor   UserfaultMode = 1 << 2
 )
 
 // Calls of a userfaultfd on a range, as bits in what UFFDIO_REGISTER answers.
@@ -20,7 +21,10 @@ const (
 	userfaultWake         = 1 << 2
 	userfaultCopy         = 1 << 3
 	userfaultZero         = 1 << 4
+	userfaultMove         = 1 << 5
 	userfaultWriteProtect = 1 << 6
+	userfaultContinue     = 1 << 7
+	userfaultPoison       = 1 << 8
 )
 
 // checkRange is Linux's validate_range.
@@ -41,14 +45,14 @@ func (u *Userfault) Check(ar memmap.AddrRange) error { return u.checkRange(ar) }
 // watched so; ENOMEM no memory is left, vm.max_map_count; EPERM what may never be
 // written; EBUSY another userfaultfd's.
 func (u *Userfault) Register(by *Actor, ar memmap.AddrRange, mode UserfaultMode) (calls uint64, err error) {
-	if mode == 0 || mode&^(ModeMissing|ModeWP) != 0 {
+	if mode == 0 || mode&^(ModeMissing|ModeWP|ModeMinor) != 0 {
 		return 0, memmap.Refuse("userfaultfd", unix.EINVAL, "mode %#x", uint64(mode))
 	}
 	if err := u.checkRange(ar); err != nil {
 		return 0, err
 	}
 	var flags vmaFlags
-	calls = userfaultWake | userfaultCopy | userfaultZero
+	calls = userfaultWake | userfaultCopy | userfaultZero | userfaultMove | userfaultPoison
 	if mode&ModeMissing != 0 {
 		flags |= flagMissing
 	}
@@ -56,11 +60,16 @@ func (u *Userfault) Register(by *Actor, ar memmap.AddrRange, mode UserfaultMode)
 		flags |= flagProtected
 		calls |= userfaultWriteProtect
 	}
+	if mode&ModeMinor != 0 {
+		flags |= flagMinor
+		calls |= userfaultContinue
+	}
 	return calls, u.locked(by, func(c *change) error {
 		if err := u.mayRegister(ar, flags); err != nil {
 			return err
 		}
 		u.mm.watched.Store(true)
+		u.narrow(ar)
 		if flags&flagMissing != 0 && u.mm.window.Get() != memmap.PageSize {
 			if err := u.mm.forgetUntouched(c, ar); err != nil {
 				return err
@@ -71,7 +80,7 @@ func (u *Userfault) Register(by *Actor, ar memmap.AddrRange, mode UserfaultMode)
 				return false
 			}
 			v.uffd = u
-			v.flags = v.flags&^(flagMissing|flagProtected) | flags
+			v.flags = v.flags&^(flagMissing|flagProtected|flagMinor) | flags
 			return true
 		})
 	})
@@ -110,18 +119,28 @@ func (u *Userfault) mayRegister(ar memmap.AddrRange, flags vmaFlags) error {
 	return nil
 }
 
-// canWatch is Linux's vma_can_userfault: private anonymous memory; with WP_ASYNC and
-// nothing but protection any; protection of shared memory too.
+// canWatch is Linux's vma_can_userfault: private anonymous and shared memory, of which
+// only the latter has minor faults; with WP_ASYNC and nothing but protection any.
 func (u *Userfault) canWatch(v *vma, flags vmaFlags) bool {
 	switch {
 	case v.flags&flagDroppable != 0:
 		return false
-	case v.anonymous():
-		return true
+	case flags&flagMinor != 0:
+		return v.sparse() != nil
 	case flags == flagProtected && u.has(FeatureWPAsync):
 		return true
 	}
-	return flags&flagMissing == 0 && rssKindOf(v.mappable) == rssShmem
+	return v.anonymous() || v.sparse() != nil
+}
+
+// narrow has shared memory in ar make its pages one by one from now on, so that none is
+// there that nobody has touched.
+func (u *Userfault) narrow(ar memmap.AddrRange) {
+	for seg := range u.mm.vmas.In(ar) {
+		if s := seg.Value.sparse(); s != nil {
+			s.Narrow()
+		}
+	}
 }
 
 // change calls f for the mappings of ar; where it says so its change of what is in ar
@@ -178,7 +197,7 @@ func (u *Userfault) Unregister(by *Actor, ar memmap.AddrRange) error {
 			switch v := &seg.Value; {
 			case v.uffd != nil && v.uffd != u:
 				return memmap.Refuse(op, unix.EINVAL, "%v is another userfaultfd's", seg.Range)
-			case !u.canWatch(v, v.flags&(flagMissing|flagProtected)):
+			case !u.canWatch(v, v.flags&(flagMissing|flagProtected|flagMinor)):
 				return memmap.Refuse(op, unix.EINVAL, "%v cannot be watched", seg.Range)
 			}
 		}
@@ -195,7 +214,7 @@ func (u *Userfault) Unregister(by *Actor, ar memmap.AddrRange) error {
 // unwatch ends v's registration.
 func (v *vma) unwatch() {
 	v.uffd = nil
-	v.flags &^= flagMissing | flagProtected
+	v.flags &^= flagMissing | flagProtected | flagMinor
 }
 
 // unwatchAll ends all registrations with u.

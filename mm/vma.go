@@ -54,6 +54,7 @@ const (
 	flagCounted                         // its file counts mappings: none goes by merging
 	flagMissing                         // a userfaultfd is told of pages that are missing
 	flagProtected                       // and of writes to pages that it protects
+	flagMinor                           // and of pages of shared memory that are not mapped here
 	flagDroppable                       // MAP_DROPPABLE: pages may go when memory is short
 )
 
@@ -127,6 +128,9 @@ func mappableRange(seg vmaSeg, ar memmap.AddrRange) memmap.MappableRange {
 func (mm *MemoryManager) insertVMA(ar memmap.AddrRange, v vma) vmaSeg {
 	mm.gaps.Take(ar)
 	mm.account(&v, ar.Length(), 1)
+	if v.special() {
+		mm.specials = hull(mm.specials, ar)
+	}
 	seg := mm.vmas.Insert(ar, v)
 	mm.maxAS = max(mm.maxAS, mm.vmas.Span())
 	return seg

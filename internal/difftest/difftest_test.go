@@ -48,7 +48,7 @@ func TestDifferentialPrograms(t *testing.T) {
 // and hostile.
 var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "processvm", "remap", "uffd", "lazyfree", "overcommit",
-	"droppable",
+	"droppable", "pagescan", "uffdshared", "special",
 	"files", "tail", "fds", "poll", "devices", "memfd", "shm", "mapfiles",
 	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }
@@ -124,7 +124,7 @@ func settle(t *testing.T, path string) {
 // TestDifferentialAuto: a larger fault window changes how much is resident, and
 // nothing else; neither does running all tasks at once.
 func TestDifferentialAuto(t *testing.T) {
-	resident := map[string]bool{"rss": true, "advise": true, "lock": true, "advice": true, "policy": true, "shm": true, "lazyfree": true, "uffd": true, "droppable": true} // they print what is resident
+	resident := map[string]bool{"rss": true, "advise": true, "lock": true, "advice": true, "policy": true, "shm": true, "lazyfree": true, "uffd": true, "droppable": true, "pagescan": true, "uffdshared": true} // they print what is resident
 	for _, name := range calls {
 		if resident[name] {
 			continue

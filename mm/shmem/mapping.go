@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/memmap/safemem"
 )
 
 // Resident says that the pages are shared memory.
@@ -101,6 +102,9 @@ func (p *Pages) Translate(required, optional memmap.MappableRange, at memmap.Acc
 // widened returns required and as much behind it as optional allows of p.window, or, for
 // who writes from page to page, of a window that grows. p.mu is held.
 func (p *Pages) widened(required, optional memmap.MappableRange, write bool) memmap.MappableRange {
+	if p.narrow {
+		return required
+	}
 	want := p.window
 	if write {
 		want = max(want, p.writes.window(required))
@@ -139,6 +143,33 @@ func (s *sequence) window(required memmap.MappableRange) uint64 {
 		s.size = min(4*s.size, lastAhead)
 	}
 	return s.size
+}
+
+// FillPage makes the page at off with that content: EEXIST if it is there, EFAULT beyond
+// the last page, ENOMEM.
+func (p *Pages) FillPage(off memmap.MappableOffset, content []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	page := memmap.MappableRange{Start: off, End: off + memmap.PageSize}
+	switch {
+	case off >= p.end():
+		return memmap.Refuse("userfaultfd", unix.EFAULT, "offset %#x lies beyond the end, %#x", uint64(off), p.size)
+	case p.runs.Overlaps(page):
+		return memmap.Refuse("userfaultfd", unix.EEXIST, "shared memory has a page at offset %#x", uint64(off))
+	}
+	if _, err := p.fill(page); err != nil {
+		return memmap.Refuse("userfaultfd", unix.ENOMEM, "%v", err)
+	}
+	return p.each(content, uint64(off), func(memory safemem.Seq, part []byte) (uint64, error) {
+		return safemem.Copy(memory, safemem.Of(part))
+	})
+}
+
+// Narrow has pages be made one by one from now on: somebody can ask which there are.
+func (p *Pages) Narrow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.narrow = true
 }
 
 // Punch implements mm.Puncher: mr becomes a hole. Who touches a page meanwhile

@@ -33,6 +33,7 @@ type Pages struct {
 	mem    *pgalloc.MemoryFile
 	window uint64 // at most so many bytes are allocated where one page is touched
 
+	narrow bool     // only what is touched is made; mu
 	writes sequence // through mappings; mu
 
 	mapsMu sync.Mutex // taken before any memory manager's activeMu

@@ -228,7 +228,8 @@ type Pages struct {
 
 var legend = map[rune]string{
 	'W': "private, written", 'c': "waits for COW", 'z': "the zero page", 'f': "file page", 'd': "dirty file page",
-	's': "shared memory", '.': "never faulted", 'g': "guard", '!': "writable and executable", 'L': "locked", 'P': "pinned", '-': "not mapped",
+	's': "shared memory", '.': "never faulted", 'g': "guard", '!': "writable and executable", 'L': "locked", 'P': "pinned",
+	'm': "missing: a userfaultfd is told", 'u': "write-protected by a userfaultfd", 'x': "poisoned by a userfaultfd", '-': "not mapped",
 }
 
 // Text prints rows of 64 pages and the legend of the letters that occur.
@@ -243,7 +244,7 @@ func (v Pages) Text(p *Printer) {
 		p.Line("%s  %s", (v.Start + Addr(i)*memmap.PageSize).Bare(), row)
 	}
 	var notes []string
-	for _, r := range "Wczfds.gP!L-" {
+	for _, r := range "Wczfds.gPmux!L-" {
 		if strings.ContainsRune(v.Letters, r) {
 			notes = append(notes, fmt.Sprintf("%c %s", r, legend[r]))
 		}

@@ -50,7 +50,7 @@ type entry struct {
 // entries are the files; fd, map_files and task are directories.
 var entries = []entry{
 	{name: "auxv", mode: 0o400, text: (*process).auxv},
-	{name: "clear_refs", mode: 0o200, raw: func(p *process, a synth.Attr) *rawNode { return &rawNode{a, p, nil, clearRefs} }},
+	{name: "clear_refs", mode: 0o200, raw: func(p *process, a synth.Attr) *rawNode { return &rawNode{Attr: a, p: p, read: nil, write: clearRefs} }},
 	{name: "cmdline", mode: 0o444, text: (*process).cmdline},
 	{name: "comm", mode: 0o644, text: (*process).comm},
 	{name: "cwd", mode: 0o777, link: (*process).cwd},
@@ -58,11 +58,15 @@ var entries = []entry{
 	{name: "exe", mode: 0o777, link: (*process).exe},
 	{name: "limits", mode: 0o444, text: (*process).limits},
 	{name: "maps", mode: 0o444, text: (*process).maps},
-	{name: "mem", mode: 0o600, raw: func(p *process, a synth.Attr) *rawNode { return &rawNode{a, p, readMem, writeMem} }},
+	{name: "mem", mode: 0o600, raw: func(p *process, a synth.Attr) *rawNode {
+		return &rawNode{Attr: a, p: p, read: readMem, write: writeMem}
+	}},
 	{name: "mountinfo", mode: 0o444, text: (*process).mountinfo},
 	{name: "mounts", mode: 0o444, text: (*process).mounts},
 	{name: "mountstats", mode: 0o400, text: (*process).mountstats},
-	{name: "pagemap", mode: 0o400, raw: func(p *process, a synth.Attr) *rawNode { return &rawNode{a, p, readPagemap, nil} }},
+	{name: "pagemap", mode: 0o400, raw: func(p *process, a synth.Attr) *rawNode {
+		return &rawNode{Attr: a, p: p, pagemap: true, read: readPagemap}
+	}},
 	{name: "root", mode: 0o777, link: (*process).root},
 	{name: "smaps", mode: 0o444, text: (*process).smaps},
 	{name: "smaps_rollup", mode: 0o444, text: (*process).smapsRollup},

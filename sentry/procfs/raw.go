@@ -19,9 +19,10 @@ import (
 // also over an exec, but does not keep it alive.
 type rawNode struct {
 	synth.Attr
-	p     *process
-	read  func(m *mm.MemoryManager, by *mm.Actor, b []byte, off int64) (int, error)
-	write func(m *mm.MemoryManager, by *mm.Actor, b []byte, off int64) (int, error) // nil: EINVAL, as on Linux
+	p       *process
+	pagemap bool // it is pagemap
+	read    func(m *mm.MemoryManager, by *mm.Actor, b []byte, off int64) (int, error)
+	write   func(m *mm.MemoryManager, by *mm.Actor, b []byte, off int64) (int, error) // nil: EINVAL, as on Linux
 }
 
 // Stat implements vfs.Node.
@@ -52,6 +53,9 @@ func (r *raw) SeekFrom(pos, off int64, whence int) (int64, error) {
 	}
 	return vfs.SeekIn(off, whence, pos, 0)
 }
+
+// PageTable returns whose pages it tells of, if it is pagemap, for PAGEMAP_SCAN.
+func (r *raw) PageTable() (*mm.MemoryManager, bool) { return r.mm, r.node.pagemap }
 
 func (r *raw) PRead(b []byte, off int64) (int, error) {
 	if r.node.read == nil {

@@ -53,6 +53,11 @@ func ioctl(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if u, ok := d.File().(*uffdFile); ok {
 		return 0, u.ioctl(t, request, arg)
 	}
+	if p, ok := d.File().(pageTable); ok {
+		if m, ok := p.PageTable(); ok {
+			return pagemapIoctl(t, m, request, arg)
+		}
+	}
 	return 0, unix.ENOTTY
 }
 

@@ -163,7 +163,15 @@ func (f *uffdFile) ioctl(t *sentry.Task, request uint32, arg memmap.Addr) error 
 	case uffdioCopy:
 		return f.copy(t, arg)
 	case uffdioZeroPage:
-		return f.zero(t, arg)
+		return f.fills(t, arg, uffdDontWake, func(dst memmap.AddrRange, _ uint64) (uint64, error) { return f.u.Zero(f.actor(t), dst) })
+	case uffdioPoison:
+		return f.fills(t, arg, uffdDontWake, func(dst memmap.AddrRange, _ uint64) (uint64, error) { return f.u.Poison(f.actor(t), dst) })
+	case uffdioContinue:
+		return f.fills(t, arg, uffdDontWake|uffdContinueProtects, func(dst memmap.AddrRange, mode uint64) (uint64, error) {
+			return f.u.Continue(f.actor(t), dst, mode&uffdContinueProtects != 0)
+		})
+	case uffdioMove:
+		return f.move(t, arg)
 	case uffdioWriteProtect:
 		return f.writeProtect(t, arg)
 	}
@@ -234,24 +242,6 @@ func (f *uffdFile) copy(t *sentry.Task, arg memmap.Addr) error {
 		return t.CopyIn(addr(v.Src+off), page)
 	})
 	return f.filled(t, arg+32, dst, done, err, v.Mode)
-}
-
-func (f *uffdFile) zero(t *sentry.Task, arg memmap.Addr) error {
-	v, err := copyIn[struct {
-		uffdRange
-		Mode uint64
-	}](t, arg)
-	if err != nil {
-		return err
-	}
-	if err := f.u.Check(v.addrs()); err != nil {
-		return err
-	}
-	if v.Mode&^uffdDontWake != 0 {
-		return invalid("userfaultfd", "mode %#x", v.Mode)
-	}
-	done, err := f.u.Zero(f.actor(t), v.addrs())
-	return f.filled(t, arg+24, v.uffdRange, done, err, v.Mode)
 }
 
 // errnoIn returns the errno in err.
