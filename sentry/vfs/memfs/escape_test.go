@@ -21,6 +21,8 @@ import (
 const canary = "outside"
 
 // jail is a directory "in" beside a canary, and a world that was given "in" only.
+//
+// It is there to be changed, too: at /rw, written through to the host.
 func jail(t *testing.T) (c *vfs.Context, outside, in string) {
 	t.Helper()
 	outside = t.TempDir()
@@ -46,11 +48,16 @@ func jail(t *testing.T) (c *vfs.Context, outside, in string) {
 	must(t, err)
 	over, err := memfs.NewOver(lower, mem, memfs.Options{})
 	must(t, err)
-	c, err = vfs.NewTree(over).NewContext("/")
+	through, err := hostfs.NewWritable(in, cache, hostfs.Options{At: "/rw"})
+	must(t, err)
+	tree := vfs.NewTree(over)
+	tree.Mount("/rw", through)
+	c, err = tree.NewContext("/")
 	must(t, err)
 	t.Cleanup(func() {
 		c.Release()
 		err := over.Close()
+		must(t, through.Close())
 		cache.Evict(1 << 62)
 		must(t, err)
 		must(t, lower.Close())
@@ -93,8 +100,11 @@ func TestNoPathLeavesTheTree(t *testing.T) {
 	base, err := c.Open(at("d/e"), unix.O_PATH, 0)
 	must(t, err)
 	defer base.DecRef() //nolint:errcheck // a handle
+	through, err := c.Open(at("/rw/d/e"), unix.O_PATH, 0)
+	must(t, err)
+	defer through.DecRef() //nolint:errcheck // a handle
 	for _, path := range all {
-		for _, start := range []*vfs.Description{nil, base} {
+		for _, start := range []*vfs.Description{nil, base, through} {
 			for _, resolve := range []uint64{0, unix.RESOLVE_IN_ROOT, unix.RESOLVE_BENEATH} {
 				tryAll(t, c, vfs.Where{Path: path, At: start, Resolve: resolve})
 			}
@@ -159,7 +169,10 @@ func TestNoRaceLeavesTheTree(t *testing.T) {
 	const rounds = 3000
 	opened := 0
 	for i := range rounds {
-		for _, path := range []string{"swap/canary", "swap/x/canary", "swap/x/../canary", "swap/x/../../canary", "link/x/../../canary"} {
+		for _, path := range []string{
+			"swap/canary", "swap/x/canary", "swap/x/../canary", "swap/x/../../canary", "link/x/../../canary",
+			"rw/swap/canary", "rw/swap/x/canary", "rw/swap/x/../../canary", "rw/link/x/../../canary",
+		} {
 			d, err := c.Open(at(path), unix.O_RDONLY, 0)
 			if err != nil {
 				continue
