@@ -36,7 +36,7 @@ func (pl *player) watch(a [6]int) {
 		if q == nil {
 			continue
 		}
-		if want = nil; q.src != nil && (q.src.file != nil || mode&mm.ModeMissing != 0) {
+		if want = nil; q.src != nil && q.src.file != nil {
 			want = unix.EINVAL
 		} else if mode != 0 && !q.max.Write {
 			want = unix.EPERM
@@ -45,7 +45,7 @@ func (pl *player) watch(a [6]int) {
 			break
 		}
 	}
-	for i := first; i < first+n; i++ { // shared memory: how its protection outlives pages is not modelled
+	for i := first; i < first+n; i++ { // shared memory: what it is told of, and how that outlives pages, is not modelled
 		if q := p.pages[i]; q != nil && q.src != nil && want == nil {
 			return
 		}

@@ -28,6 +28,7 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 	if n := len(old); n > 0 && old[n-1].Start == r.End {
 		row = joinEntry(row, old[n-1])
 	}
+	old, row = s.absorb(old, row)
 	s.span += r.Length()
 	s.splice(t, old, row)
 	return row[holder].segment()
@@ -89,7 +90,26 @@ func (s *Set[K, V]) Update(r Range[K], change func(Range[K], V) V) {
 			row = join(row, Range[K]{r.End, e.End}, (*e.value).Split(e.Range, r.End))
 		}
 	}
+	old, row = s.absorb(old, row)
 	s.splice(t, old, row)
+}
+
+// absorb goes on where row's last entry has taken in old's last: what follows it may now
+// agree, though it did not with what was there.
+func (s *Set[K, V]) absorb(old, row []entry[K, V]) (_, _ []entry[K, V]) {
+	for len(old) > 0 {
+		was, is := old[len(old)-1], row[len(row)-1]
+		if was.End != is.End || was.Start == is.Start || is.End == ^K(0) {
+			break
+		}
+		t := s.tileOf(is.End)
+		i := after(t.entries, is.End)
+		if i == len(t.entries) || !extend(row, t.entries[i].Range, *t.entries[i].value) {
+			break
+		}
+		old = append(slices.Clip(old), t.entries[i])
+	}
+	return old, row
 }
 
 // touching returns the entries that overlap r, end at its start or start at its end, in

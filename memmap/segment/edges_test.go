@@ -340,3 +340,33 @@ func TestClonesMayChangeAtTheSameTime(t *testing.T) {
 		t.Errorf("the original holds %d keys, largest gap %d", set.Span(), index.Largest())
 	}
 }
+
+// greedy is a value of which one kind takes in whatever follows, and the other only its like.
+type greedy bool
+
+func (g greedy) Merge(_, _ Range[uint64], next greedy) bool { return bool(g) || !bool(next) }
+func (g greedy) Split(_ Range[uint64], _ uint64) greedy     { return g }
+
+// What is taken in no longer keeps apart what lies around it.
+func TestMergesGoOn(t *testing.T) {
+	for _, full := range []int{0, 4} {
+		s := &Set[uint64, greedy]{full: full}
+		for k := uint64(4); k < 40; k += 4 {
+			s.Insert(r(k, k+2), false)
+			s.Insert(r(k+2, k+4), true)
+		}
+		if s.Len() != 2 { // the first, and all that the second took in
+			t.Fatalf("%d segments", s.Len())
+		}
+		s.Insert(r(2, 4), true)
+		if s.Len() != 1 || s.CheckInvariants() != nil {
+			t.Errorf("after an insertion: %d segments, %v", s.Len(), s.CheckInvariants())
+		}
+		s.Cut(r(2, 4), nil)
+		s.Update(r(4, 6), func(Range[uint64], greedy) greedy { return false })
+		s.Update(r(5, 6), func(Range[uint64], greedy) greedy { return true })
+		if s.Len() != 2 || s.CheckInvariants() != nil {
+			t.Errorf("after an update: %d segments, %v", s.Len(), s.CheckInvariants())
+		}
+	}
+}

@@ -26,10 +26,9 @@ func processVMReadv(t *sentry.Task, a sentry.Args) (uintptr, error) {
 // process_vm_writev(pid, local, nlocal, remote, nremote, flags).
 func processVMWritev(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	const op = "process_vm_writev"
-	return betweenProcesses(t, op, a, func(by *mm.Actor, theirs *mm.MemoryManager, at memmap.Addr, ours vector, p []byte) (int, error) {
-		n, short := ours.gather(t, op, p)
-		by = t.Actor(op) // gather's reads made it theirs
-		done, err := theirs.CopyOut(by, at, p[:n], mm.IOOpts{})
+	return betweenProcesses(t, op, a, func(_ *mm.Actor, theirs *mm.MemoryManager, at memmap.Addr, ours vector, p []byte) (int, error) {
+		n, short := ours.gather(t, op, p) // whose reads have an actor of their own: ours is gone
+		done, err := theirs.CopyOut(t.Actor(op), at, p[:n], mm.IOOpts{})
 		if err == nil && done == n {
 			err = short
 		}
