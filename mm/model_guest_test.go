@@ -132,7 +132,10 @@ func (pl *player) breakCOW(a [6]int) {
 		want := fine
 		for i := first; i < first+n && want == fine; i++ {
 			if q := p.pages[i]; q != nil && q.private && (q.frame != nil || q.here == present) {
+				protected := q.protected // of which only those are told who write
+				q.protected = false
 				want = p.bring(q, memmap.Write)
+				q.protected = protected
 			}
 		}
 		if got := outcomeOf(err); got != want {

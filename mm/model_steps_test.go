@@ -123,7 +123,8 @@ var accesses = []memmap.AccessType{memmap.Read, memmap.Write, memmap.Write, memm
 // are needed, are not concerned.
 func (pl *player) scarce(first, n int, f func()) {
 	p := pl.p
-	p.full = (pl.scarcity || pl.failing > 0) && !p.lazy
+	lazy := slices.ContainsFunc(pl.procs, func(q *process) bool { return q.lazy }) // who would give back
+	p.full = (pl.scarcity || pl.failing > 0) && !lazy
 	for i := max(first, 0); i < min(first+n, arenaLen); i++ {
 		if q := p.pages[i]; q != nil && q.src != nil && q.src.file == nil {
 			p.full = false

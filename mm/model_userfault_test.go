@@ -60,7 +60,7 @@ func (pl *player) watch(a [6]int) {
 		return
 	}
 	for i := first; i < first+n; i++ {
-		if q := p.pages[i]; q != nil {
+		if q := p.pages[i]; q != nil && (mode == 0 || q.watch&mode != mode) { // who has all of mode keeps what it has
 			q.watch = mode
 			q.protected = q.protected && mode&mm.ModeWP != 0
 		}
