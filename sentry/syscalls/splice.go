@@ -121,6 +121,16 @@ func checkArea(op string, off *int64, count uint64) error {
 	return nil
 }
 
+// awaitRoom returns how many slots of the pipe out are free, and waits for one unless noWait.
+func awaitRoom(t *sentry.Task, out end, noWait bool) (room int, err error) {
+	_, err = untilReady(t, out.Description, unix.POLLOUT, !noWait, func() (int, error) {
+		room, err = out.pipe.Room()
+		return room, err
+	})
+	signalBroken(t, err)
+	return room, err
+}
+
 // fileToPipe moves up to count bytes of a file from *off on, or from its own offset if
 // off is nil, into a pipe, as much as there is room for. It waits for any room unless
 // noWait.
@@ -128,12 +138,7 @@ func fileToPipe(t *sentry.Task, in, out end, off *int64, count uint64, noWait bo
 	if err := mayFeed(in, off, count); err != nil {
 		return 0, err
 	}
-	room := 0
-	_, err := untilReady(t, out.Description, unix.POLLOUT, !noWait, func() (n int, err error) {
-		room, err = out.pipe.Room()
-		return room, err
-	})
-	signalBroken(t, err)
+	room, err := awaitRoom(t, out, noWait)
 	if err != nil {
 		return 0, err
 	}
@@ -310,12 +315,7 @@ func vmsplice(t *sentry.Task, a sentry.Args) (uintptr, error) {
 // memoryToPipe puts in as much of v as there is room for: a slot a page, of each range
 // anew.
 func memoryToPipe(t *sentry.Task, out end, v vector, noWait bool) (uintptr, error) {
-	room := 0
-	_, err := untilReady(t, out.Description, unix.POLLOUT, !noWait, func() (n int, err error) {
-		room, err = out.pipe.Room()
-		return room, err
-	})
-	signalBroken(t, err)
+	room, err := awaitRoom(t, out, noWait)
 	if err != nil {
 		return 0, err
 	}

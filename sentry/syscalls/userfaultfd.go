@@ -276,14 +276,8 @@ func (f *uffdFile) filled(t *sentry.Task, out memmap.Addr, dst uffdRange, done u
 }
 
 func (f *uffdFile) writeProtect(t *sentry.Task, arg memmap.Addr) error {
-	v, err := copyIn[struct {
-		uffdRange
-		Mode uint64
-	}](t, arg)
+	v, err := f.rangeAndMode(t, arg)
 	if err != nil {
-		return err
-	}
-	if err := f.u.Check(v.addrs()); err != nil {
 		return err
 	}
 	if v.Mode&^(uffdProtect|uffdProtectDW) != 0 || v.Mode == uffdProtect|uffdProtectDW {

@@ -15,17 +15,26 @@ const (
 	uffdContinueProtects = 1 << 1 // of CONTINUE
 )
 
+// uffdRangeMode is how the structure of most requests begins.
+type uffdRangeMode struct {
+	uffdRange
+	Mode uint64
+}
+
+// rangeAndMode reads a range that can be, and a mode.
+func (f *uffdFile) rangeAndMode(t *sentry.Task, arg memmap.Addr) (uffdRangeMode, error) {
+	v, err := copyIn[uffdRangeMode](t, arg)
+	if err == nil {
+		err = f.u.Check(v.addrs())
+	}
+	return v, err
+}
+
 // fills is what UFFDIO_ZEROPAGE, CONTINUE and POISON share: a structure of range, mode and
 // answer, of which modes are the modes that are known.
 func (f *uffdFile) fills(t *sentry.Task, arg memmap.Addr, modes uint64, fill func(dst memmap.AddrRange, mode uint64) (uint64, error)) error {
-	v, err := copyIn[struct {
-		uffdRange
-		Mode uint64
-	}](t, arg)
+	v, err := f.rangeAndMode(t, arg)
 	if err != nil {
-		return err
-	}
-	if err := f.u.Check(v.addrs()); err != nil {
 		return err
 	}
 	if v.Mode&^modes != 0 {
