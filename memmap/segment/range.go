@@ -2,7 +2,7 @@
 // range map under vmas, pmas, page caches and every other thing in mmsh that is
 // "this stretch has that property".
 //
-// range.go is the half-open range itself; set.go the map, change.go and iterate.go
+// range.go is the half-open range itself; set.go the map, run.go how it is stored, change.go and iterate.go
 // its methods; gaps.go the index that answers "where is there room for n?";
 // check.go what must always hold. The package knows nothing of memory.
 package segment
