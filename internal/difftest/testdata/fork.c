@@ -51,16 +51,21 @@ int main(void)
 	printf(" pid %d signo %d\n", info.si_pid, info.si_signo);
 	close(fds[1]);
 	printf("eof %d\n", wait(&st) == pid && WEXITSTATUS(st) == 0);
-	// Stopped and continued.
+	// Stopped and continued. The child lives until its parent has seen it go on.
+	if (pipe(fds))
+		return 1;
 	if ((pid = fork()) == 0) {
+		close(fds[1]);
 		raise(SIGSTOP);
-		_exit(9);
+		_exit(9 + read(fds[0], buf, 1));
 	}
+	close(fds[0]);
 	printf("stopped %d", waitpid(pid, &st, WUNTRACED) == pid);
 	printf(" %#x\n", st);
 	kill(pid, SIGCONT);
 	printf("continued %d", waitpid(pid, &st, WCONTINUED) == pid);
 	printf(" %#x\n", st);
+	close(fds[1]);
 	printf("ended %d", waitpid(pid, &st, 0) == pid);
 	printf(" %#x\n", st);
 	// Errors.
