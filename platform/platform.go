@@ -31,8 +31,8 @@ type Platform interface {
 // from any goroutine.
 type AddressSpace interface {
 	// Apply performs ops in order, in as few stops of the tracee as it can. via is
-	// the Context on whose tracing thread the caller runs, stopped, in this address
-	// space; nil if there is none: then the keeper does the work.
+	// the Context on whose tracing thread the caller runs, stopped; nil if there is
+	// none. If that is not of this address space, the keeper does the work.
 	// ENOMEM: the host's map is full; the caller drops host mappings (they are a
 	// cache of pmas) and retries. ErrDied: the stub is gone. What was done of ops
 	// before an error stays.

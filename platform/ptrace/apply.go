@@ -24,12 +24,9 @@ func (as *AddressSpace) Apply(via platform.Context, ops []platform.MapOp) error 
 	if err != nil {
 		return err
 	}
-	if via == nil {
-		return as.keeper.hold(func(t *tracee) error { return as.apply(t, ops, fs) })
-	}
 	c, ok := via.(*Context)
 	if !ok || c.as != as {
-		return errWrongContext
+		return as.keeper.hold(func(t *tracee) error { return as.apply(t, ops, fs) })
 	}
 	c.stale = true
 	return as.apply(c.tracee, ops, fs)

@@ -3,6 +3,7 @@ package ptrace
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -147,6 +148,29 @@ func TestAReusedDescriptorIsTheNewFile(t *testing.T) {
 			g.p.ForgetFD(fd)
 		}
 		unix.Close(fd)
+	}
+}
+
+// Who is traced on this thread but lives elsewhere is no way into an address space: its
+// own keeper makes the change, and nobody else's memory changes.
+func TestApplyByAContextOfAnotherAddressSpace(t *testing.T) {
+	p := testPlatform(t)
+	g, other := newGuest(t, p), newGuest(t, p)
+	at := page(0x700000)
+	if err := g.as.Apply(other.Context, []platform.MapOp{{AR: at, File: newMemFile(t, memmap.PageSize), At: memmap.Read}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, as := range []struct {
+		platform.AddressSpace
+		want bool
+	}{{g.as, true}, {other.as, false}} {
+		host, err := as.HostMappings()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(host, func(m platform.HostMapping) bool { return m.AR.Overlaps(at) }); got != as.want {
+			t.Errorf("mapped: %v, want %v", got, as.want)
+		}
 	}
 }
 

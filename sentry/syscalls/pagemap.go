@@ -53,10 +53,7 @@ func pagemapIoctl(t *sentry.Task, m *mm.MemoryManager, request uint32, arg memma
 	if m == nil || !m.IncUsers() {
 		return 0, unix.ESRCH
 	}
-	by := *t.Actor("ioctl")
-	if m != t.MM() {
-		by.Via = nil
-	}
+	by := *t.Actor("ioctl") // copies change the task's own meanwhile
 	defer m.DecUsers(&by)
 	n, err := a.scan(t, m, &by)
 	if fault := copyOut(t, arg+walkEndAt, a.WalkEnd); fault != nil {

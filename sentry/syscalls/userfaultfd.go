@@ -126,9 +126,6 @@ func (f *uffdFile) Release() error {
 // actor is t as who asks f's memory, which need not be t's own.
 func (f *uffdFile) actor(t *sentry.Task) *mm.Actor {
 	by := *t.Actor("userfaultfd") // copies change the task's own meanwhile
-	if t.MM() != f.u.MM() {
-		by.Via = nil
-	}
 	return &by
 }
 
