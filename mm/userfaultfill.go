@@ -26,16 +26,24 @@ func (u *Userfault) Copy(by *Actor, dst memmap.AddrRange, protect bool, read fun
 	})
 }
 
-// Zero is UFFDIO_ZEROPAGE: Copy of zeroes.
+// Zero is UFFDIO_ZEROPAGE: Copy of zeroes. Unlike that it does not fill private pages
+// that are protected, poisoned or guarded: EEXIST.
 func (u *Userfault) Zero(by *Actor, dst memmap.AddrRange) (uint64, error) {
 	return u.fill(by, dst, false, func(c *change, todo memmap.AddrRange) (memmap.Addr, error) {
 		if c == nil {
 			return todo.Start, nil
 		}
-		if seg, _ := u.mm.vmas.Find(todo.Start); !seg.Value.anonymous() {
+		seg, _ := u.mm.vmas.Find(todo.Start)
+		if seg.Value.private {
+			if todo.End = u.mm.noneUpTo(todo); todo.IsEmpty() {
+				return todo.Start, alreadyThere(todo.Start)
+			}
+		}
+		if !seg.Value.anonymous() {
 			return todo.Start.Page().End, u.mm.fillWith(c, todo.Start.Page(), make([]byte, memmap.PageSize), false)
 		}
-		return u.mm.fillZero(c, todo)
+		u.mm.putFilled(c, todo, zeroPMA(todo, &seg.Value))
+		return todo.End, nil
 	})
 }
 
@@ -149,17 +157,23 @@ func (mm *MemoryManager) fillPage(c *change, page memmap.AddrRange, content []by
 	return nil
 }
 
-// fillZero puts the zero page at the first pages of ar that are all missing.
-func (mm *MemoryManager) fillZero(c *change, ar memmap.AddrRange) (memmap.Addr, error) {
+// noneUpTo returns where in ar the first page is that is there, or of which is remembered
+// why not: protected, poisoned, guarded (Linux's markers in page tables).
+//
+// Preconditions: mm.mappingMu and mm.activeMu are held.
+func (mm *MemoryManager) noneUpTo(ar memmap.AddrRange) memmap.Addr {
 	if p, ok := mm.pmas.LowerBound(ar.Start); ok {
 		ar.End = min(ar.End, max(p.Start, ar.Start))
 	}
-	if ar.IsEmpty() {
-		return ar.Start, alreadyThere(ar.Start)
+	if g, ok := mm.guards.LowerBound(ar.Start); ok {
+		ar.End = min(ar.End, max(g.Start, ar.Start))
 	}
-	seg, _ := mm.vmas.Find(ar.Start)
-	mm.putFilled(c, ar, zeroPMA(ar, &seg.Value))
-	return ar.End, nil
+	for m := range mm.marks.In(ar) {
+		if m.Value&(markProtected|markPoisoned) != 0 {
+			return max(m.Start, ar.Start)
+		}
+	}
+	return ar.End
 }
 
 // putFilled inserts p at ar. As in Linux a guard region gives way.

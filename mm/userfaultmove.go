@@ -56,8 +56,7 @@ func (u *Userfault) mayMoveTo(dst, src memmap.AddrRange) func(memmap.AddrRange) 
 // Preconditions: mm.mappingMu is held; mm.activeMu is held for writing.
 func (mm *MemoryManager) movePage(c *change, from, to memmap.AddrRange, holes bool) error {
 	const op = "userfaultfd"
-	m, _ := mm.markAt(to)
-	if mm.pmas.Overlaps(to) || m&(markProtected|markPoisoned) != 0 || mm.guards.Overlaps(to) {
+	if mm.noneUpTo(to) == to.Start {
 		return alreadyThere(to.Start)
 	}
 	p, there := mm.pmas.Find(from.Start)
@@ -96,8 +95,7 @@ func (u *Userfault) Poison(by *Actor, dst memmap.AddrRange) (uint64, error) {
 				return page.Start, memmap.Refuse("userfaultfd", unix.EFAULT, "%v lies beyond the end", page.Start)
 			}
 		}
-		m, _ := u.mm.markAt(page)
-		if u.mm.pmas.Overlaps(page) || u.mm.guards.Overlaps(page) || m&(markProtected|markPoisoned) != 0 {
+		if u.mm.noneUpTo(page) == page.Start {
 			return page.Start, alreadyThere(page.Start)
 		}
 		u.mm.remark(page, markPoisoned, 0)

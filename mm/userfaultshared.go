@@ -92,7 +92,8 @@ func (mm *MemoryManager) mapShared(c *change, seg vmaSeg, page memmap.AddrRange,
 }
 
 // Continue is UFFDIO_CONTINUE: it maps the pages that shared memory has for dst. What it
-// returns, and errors, are as for Copy; EFAULT a page that is not there.
+// returns, and errors, are as for Copy; EFAULT a page that is not there, EINVAL one beyond
+// the end.
 func (u *Userfault) Continue(by *Actor, dst memmap.AddrRange, protect bool) (uint64, error) {
 	return u.fill(by, dst, protect, func(c *change, todo memmap.AddrRange) (memmap.Addr, error) {
 		page := todo.Start.Page()
@@ -104,7 +105,10 @@ func (u *Userfault) Continue(by *Actor, dst memmap.AddrRange, protect bool) (uin
 		if s == nil {
 			return page.Start, memmap.Refuse("userfaultfd", unix.EINVAL, "%v is not shared memory", seg.Range)
 		}
-		if there, within := pageOf(s, seg, page.Start); !there || !within {
+		switch there, within := pageOf(s, seg, page.Start); {
+		case !within:
+			return page.Start, memmap.Refuse("userfaultfd", unix.EINVAL, "%v lies beyond the end", page.Start)
+		case !there:
 			return page.Start, memmap.Refuse("userfaultfd", unix.EFAULT, "shared memory has no page for %v", page.Start)
 		}
 		if u.mm.pmas.Overlaps(page) {

@@ -40,6 +40,10 @@ const (
 	reserveShare     = 32
 )
 
+// mostCommitted is the most that is ever promised, in bytes: more than any machine has,
+// and so little that no sum of promises overflows.
+const mostCommitted = 1 << 56
+
 // Claim is memory that somebody wants to be promised.
 type Claim struct {
 	Op     string // the call, for the refusal
@@ -96,6 +100,9 @@ func (o Overcommit) limit(ram uint64) int64 {
 // refusal is ENOMEM. Several who ask at once may all be told yes, as on Linux.
 func (f *MemoryFile) MayCommit(c Claim) error {
 	o := f.Overcommit()
+	if c.Bytes > mostCommitted || f.Committed() > mostCommitted-c.Bytes {
+		return overcommitted(c.Op, "%d kB more would be committed beside %d kB, which is more than can be counted", c.Bytes>>10, f.Committed()>>10)
+	}
 	if o.Mode == OvercommitAlways {
 		return nil
 	}

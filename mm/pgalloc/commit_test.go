@@ -22,6 +22,8 @@ func TestMayCommit(t *testing.T) {
 		admin, ok        bool
 	}{
 		{"always", always, 1 << 30, 1 << 40, 0, false, true},
+		{"always: what cannot be counted", always, 1 << 40, 1<<44 - 1<<40 + 1, 0, true, false},
+		{"always: what just can", always, 1 << 40, 1<<44 - 1<<40, 0, true, true},
 		{"heuristic: all memory at once", heuristic, ram, ram, 0, false, true},
 		{"heuristic: more at once", heuristic, 0, ram + 1, 0, true, false},
 		{"never: below half", never, ram / 4, ram/4 - 1, 0, true, true},

@@ -305,6 +305,9 @@ static void poisons(void)
 	POISON(AT(8), PAGE, 0);
 	ftruncate(fd, 2 * PAGE);
 	POISON(AT(10), PAGE, 0);
+	CONTINUE(AT(10), PAGE, 0);
+	ZERO(AT(2), PAGE, 1);
+	ZERO(AT(1), 2 * PAGE, 1);
 	pagemap("poisoned", AT(0), 9);
 	load(AT(0));
 	store(AT(2), 1);
@@ -319,6 +322,7 @@ static void poisons(void)
 	close(uffd);
 	load(AT(3));
 	load(AT(4));
+	load(AT(9));
 	char *to = mremap(AT(3), PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, AT(32));
 	load(to);
 	load(AT(8));
