@@ -1,8 +1,6 @@
 package syscalls
 
 import (
-	"math"
-
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
@@ -228,8 +226,6 @@ func fallocate(t *sentry.Task, a sentry.Args) (uintptr, error) {
 			return invalid("fallocate", "offset %d, length %d", off, n)
 		case mode&^known != 0 || mode&unix.FALLOC_FL_PUNCH_HOLE != 0 && mode&unix.FALLOC_FL_KEEP_SIZE == 0:
 			return memmap.Refuse("fallocate", unix.EOPNOTSUPP, "mode %#x", mode)
-		case off > math.MaxInt64-n:
-			return memmap.Refuse("fallocate", unix.EFBIG, "offset %d and length %d", off, n)
 		}
 		return w.At.Allocate(mode, off, n)
 	})

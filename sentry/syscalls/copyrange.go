@@ -27,8 +27,8 @@ func copyFileRange(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if err != nil {
 		return 0, err
 	}
-	if a[5] != 0 {
-		return 0, invalid(op, "flags %#x are not known", a[5])
+	if flags := uint32(a[5]); flags != 0 {
+		return 0, invalid(op, "flags %#x are not known", flags)
 	}
 	count, err := checkCopy(in, out, offIn, offOut, a[4])
 	if err != nil || count == 0 {

@@ -72,7 +72,7 @@ func readDir(t *sentry.Task, a sentry.Args, op string, layout func(vfs.Dirent) [
 		return 0, err
 	}
 	defer d.DecRef()
-	room := int(min(uint64(uint32(a[2])), maxChunk))
+	room := int(min(i32(a[2]), maxChunk)) // Linux compares it as an int
 	var out []byte
 	var ends []dirPlace
 	full := false

@@ -88,8 +88,8 @@ func cachestat(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if err := mayCachestat(t, d); err != nil {
 		return 0, err
 	}
-	if a[3] != 0 {
-		return 0, invalid(op, "flags %#x are not known", a[3])
+	if flags := uint32(a[3]); flags != 0 {
+		return 0, invalid(op, "flags %#x are not known", flags)
 	}
 	all := memmap.MappableRange{Start: memmap.MappableOffset(part.Offset &^ (memmap.PageSize - 1)), End: 1<<63 - memmap.PageSize}
 	if end := part.Offset + part.Length; part.Length != 0 && end >= part.Offset && end < uint64(all.End) {

@@ -167,10 +167,10 @@ func transfer(t *sentry.Task, fd int32, off int64, allowed func(*vfs.Description
 	}
 	var v vector
 	switch {
-	case !allowed(d):
-		err = unix.EBADF
 	case off >= 0 && !d.File().Seekable():
 		err = unix.ESPIPE
+	case !allowed(d):
+		err = unix.EBADF
 	default:
 		v, err = ranges()
 	}

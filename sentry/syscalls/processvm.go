@@ -1,6 +1,8 @@
 package syscalls
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
@@ -50,8 +52,8 @@ func betweenProcesses(t *sentry.Task, op string, a sentry.Args, move step) (uint
 	if err != nil || ours.total() == 0 {
 		return 0, err
 	}
-	there, err := rangesThere(t, op, addr(a[3]), a[4])
-	if err != nil || len(there) == 0 {
+	there, err := readIOVecs(t, op, addr(a[3]), a[4])
+	if err != nil || !slices.ContainsFunc(there, func(r iovec) bool { return r.n > 0 }) {
 		return 0, err
 	}
 	theirs, err := memoryOf(t, op, i32(a[0]))
@@ -77,33 +79,6 @@ func betweenProcesses(t *sentry.Task, op string, a sentry.Args, move step) (uint
 		}
 	}
 	return done, nil
-}
-
-// rangeThere is a range of another process, which may be no memory at all.
-type rangeThere struct {
-	at memmap.Addr
-	n  uint64
-}
-
-// rangesThere reads count struct iovecs of another process's memory, leaving out empty
-// ones: EINVAL for more than 1024 of them and for negative lengths.
-func rangesThere(t *sentry.Task, op string, at memmap.Addr, count uint64) ([]rangeThere, error) {
-	if count > maxIOV {
-		return nil, invalid(op, "%d ranges are more than %d", count, maxIOV)
-	}
-	var all []rangeThere
-	for i := range count {
-		iov, err := copyIn[[2]uint64](t, at+memmap.Addr(i*16))
-		switch {
-		case err != nil:
-			return nil, err
-		case int64(iov[1]) < 0:
-			return nil, invalid(op, "range %d there has a negative length", i)
-		case iov[1] > 0:
-			all = append(all, rangeThere{addr(iov[0]), iov[1]})
-		}
-	}
-	return all, nil
 }
 
 // memoryOf returns the memory of process or thread pid with a user counted, for a caller

@@ -55,7 +55,7 @@ func checkSend(in, out *vfs.Description, given bool, off, count int64) error {
 	case out.Flags()&unix.O_APPEND != 0:
 		return invalid("sendfile", "%s is open for appending", out.Path())
 	}
-	return nil
+	return mayFeed(end{in, nil}, nil, 0)
 }
 
 // send moves up to count bytes from off, or from the descriptor's own offset, a

@@ -84,29 +84,52 @@ func oneRange(op string, at memmap.Addr, n uint64) (vector, error) {
 	return vector{{Start: at, End: at + memmap.Addr(min(n, maxRW))}}, nil
 }
 
-// importVector reads count struct iovecs: EINVAL for more than 1024 of them and
-// for negative lengths, EFAULT. The sum is cut at what a call may move.
-func importVector(t *sentry.Task, op string, at memmap.Addr, count uint64) (vector, error) {
+// iovec is a struct iovec: a range that may be no memory at all.
+type iovec struct {
+	at memmap.Addr
+	n  uint64
+}
+
+// readIOVecs reads count struct iovecs: EINVAL for more than 1024 of them and for
+// negative lengths, EFAULT.
+func readIOVecs(t *sentry.Task, op string, at memmap.Addr, count uint64) ([]iovec, error) {
 	if count > maxIOV {
 		return nil, invalid(op, "%d ranges are more than %d", count, maxIOV)
 	}
-	v := make(vector, 0, count)
-	left := uint64(maxRW)
-	for i := uint64(0); i < count; i++ {
-		iov, err := copyIn[[2]uint64](t, at+memmap.Addr(i*16))
+	all := make([]iovec, count)
+	for i := range all {
+		v, err := copyIn[[2]uint64](t, at+memmap.Addr(i*16))
 		if err != nil {
 			return nil, err
 		}
-		base, n := addr(iov[0]), iov[1]
-		if int64(n) < 0 {
+		if int64(v[1]) < 0 {
 			return nil, invalid(op, "range %d has a negative length", i)
 		}
-		if !accessOK(base, n) {
-			return nil, fault(op, base, n)
+		all[i] = iovec{addr(v[0]), v[1]}
+	}
+	return all, nil
+}
+
+// importVector reads the ranges of a transfer: what readIOVecs refuses, and EFAULT for
+// what is no user memory. The sum is cut at what a call may move; of a single range
+// nobody looks at the rest. As in Linux (import_iovec) count is a C unsigned.
+func importVector(t *sentry.Task, op string, at memmap.Addr, count uint64) (vector, error) {
+	all, err := readIOVecs(t, op, at, uint64(uint32(count)))
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 1 {
+		all[0].n = min(all[0].n, maxRW)
+	}
+	v := make(vector, 0, len(all))
+	left := uint64(maxRW)
+	for _, r := range all {
+		if !accessOK(r.at, r.n) {
+			return nil, fault(op, r.at, r.n)
 		}
-		n = min(n, left)
+		n := min(r.n, left)
 		left -= n
-		v = append(v, memmap.AddrRange{Start: base, End: base + memmap.Addr(n)})
+		v = append(v, memmap.AddrRange{Start: r.at, End: r.at + memmap.Addr(n)})
 	}
 	return v, nil
 }

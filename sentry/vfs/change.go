@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"strings"
 
@@ -412,7 +413,14 @@ func (d *Description) Allocate(mode uint32, off, n int64) error {
 	}
 	r, ok := d.file.(Resizer)
 	if !ok {
-		return fmt.Errorf("fallocate %s: %w", d.Path(), unix.ENODEV)
+		errno := unix.ENODEV
+		if st, err := d.Stat(); err == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO {
+			errno = unix.ESPIPE
+		}
+		return fmt.Errorf("fallocate %s: %w", d.Path(), errno)
+	}
+	if off > math.MaxInt64-n {
+		return fmt.Errorf("fallocate %s: %w: offset %d and length %d", d.Path(), unix.EFBIG, off, n)
 	}
 	return r.Allocate(mode, off, n)
 }

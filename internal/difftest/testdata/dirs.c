@@ -87,7 +87,6 @@ static void handles(void)
 }
 
 #ifndef SYS_cachestat
-#define SYS_cachestat 451
 #endif
 
 struct range { uint64_t off, len; };

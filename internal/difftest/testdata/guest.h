@@ -20,6 +20,9 @@
 #ifndef SYS_mseal // newer than some C libraries
 #define SYS_mseal 462
 #endif
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
 #ifndef SYS_set_mempolicy_home_node
 #define SYS_set_mempolicy_home_node 450
 #endif
