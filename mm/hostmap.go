@@ -65,7 +65,7 @@ func (c *change) addOp(p *pmaSeg, ar memmap.AddrRange, rights memmap.AccessType,
 		File:     p.Value.file,
 		Offset:   p.Value.fileRange(p.Range, ar).Start,
 		At:       rights,
-		Populate: populate,
+		Populate: populate && (p.Value.file == memmap.File(c.mm.mem) || !rights.Write), // a host's file would get blocks in its holes
 	})
 }
 

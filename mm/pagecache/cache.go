@@ -22,6 +22,7 @@ type Cache struct {
 
 	failed   func(*File, error) // of writeback; may be nil
 	forgetFD func(fd int)       // see MapHost; nil: pages are kept here
+	chunks   chunkCount         // of files that the host keeps
 	news     atomic.Uint64      // bytes that became dirty since the last WriteSome
 }
 
@@ -32,7 +33,7 @@ func (k Key) inode() inode { return inode{k.Dev, k.Ino} }
 
 // New returns an empty Cache whose pages come from mem.
 func New(mem *pgalloc.MemoryFile) *Cache {
-	return &Cache{mem: mem, files: make(map[Key]*File), written: make(map[inode]*File)}
+	return &Cache{mem: mem, files: make(map[Key]*File), written: make(map[inode]*File), chunks: chunkCount{most: mostHostChunks}}
 }
 
 // OnFailure sets who is called when a file's pages or attributes could not be
@@ -130,7 +131,7 @@ func (c *Cache) find(k Key) (f *File, ok bool) {
 func (c *Cache) newFile(k Key, b Backing, w *writable) *File {
 	f := &File{cache: c, backing: b, w: w}
 	if c.forgetFD != nil {
-		f.host = newHostFile(b)
+		f.host = newHostFile(b, &c.chunks)
 	}
 	if f.host != nil {
 		k = k.ofHost()

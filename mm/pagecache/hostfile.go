@@ -27,6 +27,7 @@ type hostFile struct {
 	closed bool       // fd is nobody's any more: pins may hold pages on
 	refs   segment.Set[memmap.FileOffset, refCount]
 	chunks map[memmap.FileOffset]hostChunk // by where they begin
+	all    *chunkCount
 }
 
 // refCount is how many references the pages of a run have.
@@ -41,6 +42,25 @@ func (n refCount) Split(memmap.FileRange, memmap.FileOffset) refCount { return n
 // hostChunkSize is how much of a file is mapped in the sandbox at once, in bytes.
 const hostChunkSize = 2 << 20
 
+// mostHostChunks is how many chunks of all files are mapped at most: the host allows a
+// process, us among them, 65,530 mappings.
+const mostHostChunks = 16 << 10
+
+// chunkCount counts the chunks of all files.
+type chunkCount struct {
+	n    atomic.Int64
+	most int64
+}
+
+// take counts one more, false if there are too many.
+func (c *chunkCount) take() bool {
+	if c.n.Add(1) <= c.most {
+		return true
+	}
+	c.n.Add(-1)
+	return false
+}
+
 // hostChunk is where a chunk is mapped in the sandbox.
 type hostChunk struct {
 	memory   unsafe.Pointer
@@ -52,7 +72,7 @@ type described interface{ FD() int }
 
 // newHostFile returns b's file, nil if b has no descriptor or the host does not let it
 // be mapped: then its pages are kept as other files' are.
-func newHostFile(b Backing) *hostFile {
+func newHostFile(b Backing, all *chunkCount) *hostFile {
 	d, ok := b.(described)
 	if !ok || d.FD() < 0 {
 		return nil
@@ -62,7 +82,7 @@ func newHostFile(b Backing) *hostFile {
 	if !exec && !mayMap(fd, unix.PROT_READ) {
 		return nil
 	}
-	h := &hostFile{exec: exec, chunks: make(map[memmap.FileOffset]hostChunk)}
+	h := &hostFile{exec: exec, chunks: make(map[memmap.FileOffset]hostChunk), all: all}
 	h.fd.Store(int64(fd))
 	return h
 }
@@ -123,6 +143,7 @@ func (h *hostFile) unmapUnused(fr memmap.FileRange) {
 		if mapped && !h.refs.Overlaps(memmap.FileRange{Start: start, End: start + hostChunkSize}) {
 			_ = unix.MunmapPtr(c.memory, hostChunkSize) // a mapping of our own: it cannot fail
 			delete(h.chunks, start)
+			h.all.n.Add(-1)
 		}
 	}
 	if fr.Length()/hostChunkSize > uint64(len(h.chunks)) {
@@ -136,7 +157,8 @@ func (h *hostFile) unmapUnused(fr memmap.FileRange) {
 	}
 }
 
-// MapInternal implements memmap.File: EACCES for what is not open for writing.
+// MapInternal implements memmap.File: EACCES for what is not open for writing, ENOMEM if
+// too much is mapped in the sandbox.
 func (h *hostFile) MapInternal(fr memmap.FileRange, at memmap.AccessType) (safemem.Seq, error) {
 	if at.Execute || at.Write && !h.write.Load() {
 		return safemem.Seq{}, memmap.Refuse("map", unix.EACCES, "the host's file is not mapped %v", at)
@@ -167,6 +189,9 @@ func (h *hostFile) chunk(start memmap.FileOffset, write bool) (unsafe.Pointer, e
 	if h.closed {
 		return nil, fmt.Errorf("%w: the host's file is closed", unix.EBADF)
 	}
+	if !mapped && !h.all.take() {
+		return nil, fmt.Errorf("%w: %d parts of the host's files are mapped in the sandbox", unix.ENOMEM, h.all.most)
+	}
 	prot, flags := unix.PROT_READ, unix.MAP_SHARED
 	if h.write.Load() {
 		prot |= unix.PROT_WRITE
@@ -176,6 +201,9 @@ func (h *hostFile) chunk(start memmap.FileOffset, write bool) (unsafe.Pointer, e
 	}
 	p, err := unix.MmapPtr(h.FD(), int64(start), c.memory, hostChunkSize, prot, flags)
 	if err != nil {
+		if !mapped {
+			h.all.n.Add(-1)
+		}
 		return nil, fmt.Errorf("mapping the host's file at offset %#x: %w", start, err)
 	}
 	h.chunks[start] = hostChunk{p, prot&unix.PROT_WRITE != 0}

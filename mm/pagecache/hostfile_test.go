@@ -213,3 +213,27 @@ func TestHostPagesAreCounted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Only so many chunks are mapped in the sandbox, of all files together; the next is
+// refused, not a mapping too many for the host.
+func TestHostChunksAreBounded(t *testing.T) {
+	const pages = 3 * hostChunkSize / memmap.PageSize
+	h := newHosted(t, pages)
+	h.chunks.most = 2
+	f := h.Open(Key{Dev: 1, Ino: 2}, h.onHost(os.O_RDONLY))
+	tr := h.translate(f, pagesAt(0, pages), memmap.Read)
+	if _, err := tr.File.MapInternal(tr.FileRange(), memmap.Read); !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("three chunks: %v", err)
+	}
+	first := memmap.FileRange{End: 2 * hostChunkSize}
+	if _, err := tr.File.MapInternal(first, memmap.Read); err != nil {
+		t.Errorf("two, which are mapped already: %v", err)
+	}
+	tr.File.DecRef(tr.FileRange())
+	if n := h.chunks.n.Load(); n != 0 {
+		t.Errorf("%d chunks are still counted", n)
+	}
+	if err := f.DecRef(); err != nil {
+		t.Error(err)
+	}
+}
