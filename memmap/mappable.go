@@ -25,12 +25,16 @@ type Mappable interface {
 	CopyMapping(ms MappingSpace, src, dst AddrRange, offset MappableOffset, writable bool) error
 
 	// Translate says where required (at least) and optional (at most, a superset)
-	// lie in a File. at is the access that will be made. It may return translations
+	// lie in a File. at is the access that will be made. What goes on behind required
+	// is worth FewTranslations, no more. It may return translations
 	// and an error: then those are valid up to where they end. The caller holds
 	// activeMu for writing, so only locks below that may be taken. The Mappable keeps
 	// the pages until it has invalidated them or the mapping is removed.
 	Translate(required, optional MappableRange, at AccessType) ([]Translation, error)
 }
+
+// FewTranslations is how many a Mappable gives for the sake of what is not required.
+const FewTranslations = 8
 
 // Translation says that Source lies in File from Offset on, and how it may be used.
 type Translation struct {
@@ -122,8 +126,6 @@ func CheckTranslateResult(required, optional MappableRange, at AccessType, ts []
 			return fmt.Errorf("translation %d: unaligned offset %#x", i, t.Offset)
 		case i > 0 && ts[i-1].Source.End != t.Source.Start:
 			return fmt.Errorf("translation %d: %v does not continue %v", i, t.Source, ts[i-1].Source)
-		case !t.Source.Overlaps(required):
-			return fmt.Errorf("translation %d: %v lies outside required %v", i, t.Source, required)
 		case !optional.IsSupersetOf(t.Source):
 			return fmt.Errorf("translation %d: %v leaves optional %v", i, t.Source, optional)
 		case !t.Perms.SupersetOf(at):

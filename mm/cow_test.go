@@ -95,6 +95,37 @@ func TestFaultWindow(t *testing.T) {
 	}
 }
 
+// Who reads a file sees at once what is there of it, and the host fills its page tables as
+// they are read; who may write it gets a window, filled at once.
+func TestAutoWindowOfFile(t *testing.T) {
+	p := newProcess(t)
+	p.w.window.Set(WindowAuto)
+	f := newFile(p, 2*huge/page)
+	f.lazy = true
+	p.file(base+page, f, memmap.ReadWrite, false)
+	counts := func() (walks, faults int) {
+		return p.as.Counts().Walks, int(p.Stats().MinorFaults)
+	}
+	p.loads(base+page+5*page, 6, memmap.FileMap)
+	if walks, faults := counts(); p.RSS() != 2*huge || walks != 0 || faults != 1 {
+		t.Errorf("one read: RSS %d, %d walks, %d faults", p.RSS(), walks, faults)
+	}
+	p.stores(base+huge, 9, memmap.Upgrade)
+	if walks, faults := counts(); walks != 1 || faults != 2 {
+		t.Errorf("a write after it: %d walks, %d faults", walks, faults)
+	}
+	writable := uint64(0)
+	for _, pma := range p.PMAs(p.All()) {
+		if pma.Effective.Write {
+			writable += pma.AR.Length()
+		}
+	}
+	if writable != autoFirst {
+		t.Errorf("%d bytes may be written after one store, want %d", writable, autoFirst)
+	}
+	p.check()
+}
+
 // A private copy of one page of a file leaves the others following the file, whatever
 // the window.
 func TestFaultWindowOfPrivateFile(t *testing.T) {

@@ -67,7 +67,7 @@ func (mm *MemoryManager) fillHole(c *change, seg vmaSeg, h hole, rest memmap.Add
 	}
 	required := mm.unpoisoned(rest.Intersect(h.AddrRange), rest.Start)
 	if !seg.Value.anonymous() {
-		optional := mm.unpoisoned(mm.reach(required).Intersect(h.AddrRange), rest.Start)
+		optional := mm.unpoisoned(mm.reachInFile(required, at.Write && !seg.Value.private).Intersect(h.AddrRange), rest.Start)
 		return mm.translate(c, seg, required, optional, at)
 	}
 	window := mm.unpoisoned(mm.windowFor(required).Intersect(h.AddrRange), rest.Start)
@@ -185,11 +185,11 @@ func addrRangeOf(seg vmaSeg, mr memmap.MappableRange) memmap.AddrRange {
 func (mm *MemoryManager) upgrade(c *change, seg vmaSeg, p pmaSeg, rest memmap.AddrRange, at memmap.AccessType) (memmap.Addr, error) {
 	piece := p.Intersect(seg.Range)
 	required := piece.Intersect(rest)
-	optional := mm.reach(required).Intersect(piece)
 	at = at.Union(p.Value.translate)
 	if seg.Value.private {
 		at.Read, at.Write = true, false
 	}
+	optional := mm.reachInFile(required, at.Write).Intersect(piece)
 	ts, err := mm.askMappable(seg, required, optional, at)
 	end := required.Start
 	for _, t := range ts {

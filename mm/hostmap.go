@@ -15,7 +15,19 @@ func (mm *MemoryManager) mapIn(c *change, seg vmaSeg, page, ar memmap.AddrRange)
 	if page != ar {
 		ar = mm.touching(page, ar)
 	}
-	mm.mapPMAs(c, ar, true)
+	mm.mapPMAs(c, ar, c.fault.populates(ar))
+}
+
+// hostAround is how much the host maps where it meets a read of what is mapped but not
+// in its page tables: Linux's fault_around_bytes, as all leave it.
+const hostAround = 64 << 10
+
+// populates reports whether the host had better fill its page tables for ar at once, page
+// by page, than as it is touched. For who writes it had: 0.3 µs a page against 1.5 of a
+// fault. Who reads faults once in hostAround, and pays 0.2 against 0.35 µs a page;
+// but zeroes come a page a fault.
+func (f *fault) populates(ar memmap.AddrRange) bool {
+	return f.at.Write || f.cause == memmap.ZeroMap || ar.Length() <= hostAround
 }
 
 // fewOps bounds the host calls that an operation makes for convenience only.

@@ -29,6 +29,8 @@ func (w *FaultWindow) Get() uint64 {
 const (
 	autoFirst = 64 << 10
 	autoLast  = memmap.HugePageSize
+	// autoRead is how far a reader of a file sees at once what is there of it.
+	autoRead = 16 << 20
 	// autoPopulate is the largest new mapping that is brought in at once.
 	autoPopulate = 64 << 10
 )
@@ -84,14 +86,28 @@ func (mm *MemoryManager) windowFor(page memmap.AddrRange) memmap.AddrRange {
 }
 
 // reach returns how much of the pages that are there already a fault at page may
-// map at once, and how much of a file it may translate: the whole window, since
-// neither takes memory.
+// map at once: the whole window, since that takes no memory.
 func (mm *MemoryManager) reach(page memmap.AddrRange) memmap.AddrRange {
 	w := mm.window.Get()
 	if w == WindowAuto {
 		w = autoLast
 	}
 	return around(page, w)
+}
+
+// reachInFile returns how much of a file an access to page may translate at once. To read
+// what is there costs nothing; what may be written is dirty, and the host fills its
+// page tables for it.
+//
+// Preconditions: mm.activeMu is held for writing.
+func (mm *MemoryManager) reachInFile(page memmap.AddrRange, write bool) memmap.AddrRange {
+	switch {
+	case write:
+		return mm.windowFor(page)
+	case mm.window.Get() == WindowAuto:
+		return around(page, autoRead)
+	}
+	return mm.reach(page)
 }
 
 // populatesNew reports whether new memory of that length in v is filled at once: it

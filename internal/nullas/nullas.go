@@ -30,6 +30,7 @@ type AddressSpace struct {
 type Counts struct {
 	Applies  int // calls of Apply
 	Maps     int // operations that map
+	Walks    int // of Maps, those that fill the page tables at once
 	Unmaps   int
 	Failures int // Applies that failed by order
 	Copies   int // of AddressSpaceIO that did something
@@ -119,6 +120,9 @@ func (as *AddressSpace) apply(op platform.MapOp) {
 		as.counts.Unmaps++
 	} else {
 		as.counts.Maps++
+		if op.Populate {
+			as.counts.Walks++
+		}
 	}
 	if as.blind {
 		return

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/memmap/segment"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // evictWritable is evictMapped of a file that is written, run by run. mapsMu is
@@ -76,7 +76,7 @@ func (f *File) dropWritten(mr memmap.MappableRange, taken *pageSet) uint64 {
 			stay.add(seg.Range)
 		}
 	}
-	var segs []segment.Segment[memmap.MappableOffset, frame]
+	var segs []pgalloc.FrameRun
 	for gap := range stay.Gaps(mr) {
 		segs = f.pages.Cut(gap, segs)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
-	"mmsh.dev/mmsh/memmap/segment"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // File is a file's pages. It is counted: opens and identities are its users. It
@@ -43,30 +43,10 @@ type File struct {
 	cursor memmap.MappableOffset // where WriteSome goes on
 
 	dataMu sync.RWMutex
-	pages  segment.Set[memmap.MappableOffset, frame]
+	pages  pgalloc.Frames
 	dirty  dirtySet
 	w      *writable // nil: open for reading only; written with mapsMu as well
 	taken  *pageSet  // what is translated during an eviction, else nil
-}
-
-// frame is where a run of cached pages begins in the MemoryFile. The set owns one
-// reference on each page.
-type frame memmap.FileOffset
-
-// Merge implements segment.Value: runs that continue in the MemoryFile are one.
-func (f frame) Merge(a, _ segment.Range[memmap.MappableOffset], next frame) bool {
-	return uint64(f)+a.Length() == uint64(next)
-}
-
-// Split implements segment.Value.
-func (f frame) Split(r segment.Range[memmap.MappableOffset], at memmap.MappableOffset) frame {
-	return f + frame(at-r.Start)
-}
-
-// fileRange returns where the part r of seg lies in the MemoryFile.
-func fileRange(seg segment.Segment[memmap.MappableOffset, frame], r memmap.MappableRange) memmap.FileRange {
-	start := memmap.FileOffset(seg.Value) + memmap.FileOffset(r.Start-seg.Start)
-	return memmap.FileRange{Start: start, End: start + memmap.FileOffset(r.Length())}
 }
 
 // everything is all offsets that pages can have.
@@ -164,7 +144,7 @@ func (f *File) Translate(required, optional memmap.MappableRange, at memmap.Acce
 	inFile := memmap.MappableRange{End: end}
 	wanted, optional := required.Intersect(inFile), optional.Intersect(inFile)
 	fillErr := f.fill(wanted, end)
-	ts := f.translations(wanted, optional)
+	ts := f.pages.Translations(f.cache.mem, wanted, optional, memmap.ReadExecute)
 	if at.Write {
 		f.allowWrites(ts)
 	}
@@ -216,28 +196,6 @@ func (f *File) pageEnd() (memmap.MappableOffset, error) {
 		return 0, fmt.Errorf("%w: size %#x", unix.EFBIG, size)
 	}
 	return memmap.MappableOffset(end), nil
-}
-
-// translations returns what is cached from required.Start on without a hole, as
-// far as segments that begin before required.End reach, within optional. dataMu
-// is held.
-func (f *File) translations(required, optional memmap.MappableRange) []memmap.Translation {
-	var ts []memmap.Translation
-	next := required.Start
-	for seg := range f.pages.In(required) {
-		if seg.Start > next {
-			break
-		}
-		source := seg.Intersect(optional)
-		ts = append(ts, memmap.Translation{
-			Source: source,
-			File:   f.cache.mem,
-			Offset: fileRange(seg, source).Start,
-			Perms:  memmap.ReadExecute,
-		})
-		next = source.End
-	}
-	return ts
 }
 
 // allowWrites lets who is given ts write to them: they stay dirty from now on.
@@ -315,7 +273,7 @@ func (f *File) readPiece(p []byte, off uint64) (int, error) {
 }
 
 // readCached reads from seg, which contains off, up to its end or the file's.
-func (f *File) readCached(p []byte, off uint64, seg segment.Segment[memmap.MappableOffset, frame]) (int, error) {
+func (f *File) readCached(p []byte, off uint64, seg pgalloc.FrameRun) (int, error) {
 	size, err := f.size()
 	if err != nil {
 		return 0, err
@@ -325,7 +283,7 @@ func (f *File) readCached(p []byte, off uint64, seg segment.Segment[memmap.Mappa
 	}
 	p = p[:min(uint64(len(p)), uint64(seg.End)-off, size-off)]
 	pages := memmap.MappableRange{Start: memmap.MappableOffset(off) &^ (memmap.PageSize - 1), End: seg.End}
-	src, err := f.cache.mem.MapInternal(fileRange(seg, pages), memmap.Read)
+	src, err := f.cache.mem.MapInternal(pgalloc.FrameRange(seg, pages), memmap.Read)
 	if err != nil {
 		return 0, err
 	}

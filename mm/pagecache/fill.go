@@ -8,7 +8,6 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
-	"mmsh.dev/mmsh/memmap/segment"
 	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
@@ -48,10 +47,10 @@ func (f *File) fillGaps(required, ahead memmap.MappableRange) error {
 func (f *File) fillGap(gap memmap.MappableRange) error {
 	f.reads.Add(1)
 	r := &filler{backing: f.backing, off: uint64(gap.Start), limit: f.readLimit()}
-	fr, err := f.cache.mem.AllocateFill(gap.Length(), pgalloc.PageCache, r)
+	fr, err := f.cache.mem.AllocateFill(gap.Length(), pgalloc.PageCache, f.pages.Near(gap), r)
 	if !fr.IsEmpty() {
 		gap.End = gap.Start + memmap.MappableOffset(fr.Length())
-		f.pages.Insert(gap, frame(fr.Start))
+		f.pages.Insert(gap, pgalloc.Frame(fr.Start))
 	}
 	return err
 }
@@ -92,16 +91,16 @@ func (f *File) drop(mr memmap.MappableRange) uint64 {
 }
 
 // cut takes the cached pages of mr out of the cache: nobody will find them.
-func (f *File) cut(mr memmap.MappableRange) []segment.Segment[memmap.MappableOffset, frame] {
+func (f *File) cut(mr memmap.MappableRange) []pgalloc.FrameRun {
 	f.dataMu.Lock()
 	defer f.dataMu.Unlock()
 	return f.pages.Cut(mr, nil)
 }
 
-func (f *File) free(segs []segment.Segment[memmap.MappableOffset, frame]) uint64 {
+func (f *File) free(segs []pgalloc.FrameRun) uint64 {
 	n := uint64(0)
 	for _, seg := range segs {
-		f.cache.mem.DecRef(fileRange(seg, seg.Range))
+		f.cache.mem.DecRef(pgalloc.FrameRange(seg, seg.Range))
 		n += seg.Length()
 	}
 	return n

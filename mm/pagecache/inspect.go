@@ -6,6 +6,7 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // Runs implements memmap.Cached.
@@ -20,7 +21,7 @@ func (f *File) Runs() []memmap.CachedRun {
 	var runs []memmap.CachedRun
 	for seg := range f.pages.All() {
 		add := func(mr memmap.MappableRange, dirty, keep bool) {
-			r := memmap.CachedRun{Pages: mr, In: fileRange(seg, mr), Dirty: dirty, Keep: keep}
+			r := memmap.CachedRun{Pages: mr, In: pgalloc.FrameRange(seg, mr), Dirty: dirty, Keep: keep}
 			f.maps.Each(mr, func(m memmap.Mapping) bool {
 				r.Maps = append(r.Maps, m)
 				return true

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/memmap/segment"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // Truncate makes the file size bytes long. Pages that lie wholly behind the new
@@ -62,7 +62,7 @@ func (f *File) setSize(size uint64) (old uint64, err error) {
 
 // cutBehind takes the pages behind size, which is the file's, out of the cache,
 // clean or not, and clears the last one's rest.
-func (f *File) cutBehind(size uint64) ([]segment.Segment[memmap.MappableOffset, frame], error) {
+func (f *File) cutBehind(size uint64) ([]pgalloc.FrameRun, error) {
 	f.dataMu.Lock()
 	defer f.dataMu.Unlock()
 	end := pagesOf(0, size).End

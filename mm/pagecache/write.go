@@ -7,7 +7,7 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
-	"mmsh.dev/mmsh/memmap/segment"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // WriteAt writes p at off: into cached pages, which become dirty, and past them
@@ -90,10 +90,10 @@ func (f *File) writePiece(p []byte, off uint64) (int, error) {
 }
 
 // writeCached writes to seg, which contains off, up to its end.
-func (f *File) writeCached(p []byte, off uint64, seg segment.Segment[memmap.MappableOffset, frame]) (int, error) {
+func (f *File) writeCached(p []byte, off uint64, seg pgalloc.FrameRun) (int, error) {
 	p = p[:min(uint64(len(p)), uint64(seg.End)-off)]
 	pages := pagesOf(off, off+uint64(len(p)))
-	dst, err := f.cache.mem.MapInternal(fileRange(seg, pages), memmap.Write)
+	dst, err := f.cache.mem.MapInternal(pgalloc.FrameRange(seg, pages), memmap.Write)
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +135,7 @@ func (f *File) zero(from, to uint64) error {
 	if !ok {
 		return nil
 	}
-	dst, err := f.cache.mem.MapInternal(fileRange(seg, pagesOf(from, to)), memmap.Write)
+	dst, err := f.cache.mem.MapInternal(pgalloc.FrameRange(seg, pagesOf(from, to)), memmap.Write)
 	if err != nil {
 		return err
 	}

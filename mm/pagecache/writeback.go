@@ -9,6 +9,7 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // writeDirty writes dirty pages of mr back, most bytes or the rest of a page more,
@@ -52,7 +53,7 @@ func (f *File) writePages(mr memmap.MappableRange) (memmap.MappableOffset, error
 		if uint64(part.Start) >= size {
 			break
 		}
-		srcs, err := f.cache.mem.MapInternal(fileRange(seg, part), memmap.Read)
+		srcs, err := f.cache.mem.MapInternal(pgalloc.FrameRange(seg, part), memmap.Read)
 		if err != nil {
 			return part.Start, err
 		}

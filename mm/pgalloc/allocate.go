@@ -167,8 +167,8 @@ func (f *MemoryFile) AllocateCopy(src safemem.Seq, kind Kind, near memmap.FileOf
 // AllocateFill is Allocate of n bytes filled by r until r is short or fails. The
 // rest of the last page touched is zero; whole pages that r did not reach are
 // given back. It returns what was kept (perhaps empty) and r's error.
-func (f *MemoryFile) AllocateFill(n uint64, kind Kind, r safemem.Reader) (memmap.FileRange, error) {
-	fr, _, err := f.take(n, kind, 0, nil)
+func (f *MemoryFile) AllocateFill(n uint64, kind Kind, near memmap.FileOffset, r safemem.Reader) (memmap.FileRange, error) {
+	fr, _, err := f.take(n, kind, near, nil)
 	if err != nil {
 		return memmap.FileRange{}, err
 	}

@@ -129,7 +129,7 @@ func (m *model) step(limit uint64) {
 		}
 	case 3:
 		filled := m.rng.IntN(int(n))
-		got, err := m.f.AllocateFill(n, kind, &source{n: filled})
+		got, err := m.f.AllocateFill(n, kind, 0, &source{n: filled})
 		if !m.refused(n, limit, err) {
 			stamp := uint64(0)
 			if filled >= 8 {

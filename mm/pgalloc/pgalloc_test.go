@@ -295,7 +295,7 @@ func TestFailAfter(t *testing.T) {
 	f := newFile(t, Options{})
 	f.FailAfter(2)
 	a := allocate(t, f, 1, 0)
-	_, err := f.AllocateFill(pageSize, Anonymous, &source{})
+	_, err := f.AllocateFill(pageSize, Anonymous, 0, &source{})
 	wantRefusal(t, err, unix.ENOMEM, "set to fail")
 	f.DecRef(allocate(t, f, 1, 0))
 	f.FailAfter(1)
@@ -338,7 +338,7 @@ func TestAllocateFill(t *testing.T) {
 			copy(memoryOf(t, f, old), bytes.Repeat([]byte{'x'}, 3*pageSize))
 			f.DecRef(old)
 
-			fr, err := f.AllocateFill(3*pageSize, PageCache, &source{c.n, c.err})
+			fr, err := f.AllocateFill(3*pageSize, PageCache, 0, &source{c.n, c.err})
 			if fr.Length() != c.kept*pageSize {
 				t.Fatalf("kept %v, want %d pages", fr, c.kept)
 			}
@@ -464,7 +464,7 @@ func TestTheHostRefuses(t *testing.T) {
 			"AllocateCopy": func() (memmap.FileRange, error) {
 				return f.AllocateCopy(safemem.Of(make([]byte, pageSize)), Anonymous, 0)
 			},
-			"AllocateFill": func() (memmap.FileRange, error) { return f.AllocateFill(pageSize, Anonymous, &source{}) },
+			"AllocateFill": func() (memmap.FileRange, error) { return f.AllocateFill(pageSize, Anonymous, 0, &source{}) },
 		} {
 			if _, err := got(); !errors.Is(err, unix.EBADF) || f.Stats().Total != 0 {
 				t.Errorf("%s without a mapping: %v, %d bytes allocated", name, err, f.Stats().Total)
@@ -540,7 +540,7 @@ func TestMisusePanics(t *testing.T) {
 	}
 	f.DecRef(fr) // the lock is free and the books are right
 	wantPanic(t, "DecRef of what is free", func() { f.DecRef(fr) })
-	wantPanic(t, "AllocateFill by a braggart", func() { f.AllocateFill(pageSize, Anonymous, braggart{}) })
+	wantPanic(t, "AllocateFill by a braggart", func() { f.AllocateFill(pageSize, Anonymous, 0, braggart{}) })
 	f.DecRef(memmap.FileRange{Start: fr.End - pageSize, End: fr.End}) // what the braggart took
 }
 

@@ -49,14 +49,15 @@ func (p *Pages) setSize(size uint64) {
 	}
 }
 
-// allocate returns n bytes of fresh pages: ENOMEM. p.mu is held.
-func (p *Pages) allocate(n uint64) (memmap.FileRange, error) {
+// allocate returns fresh pages for hole: ENOMEM. p.mu is held.
+func (p *Pages) allocate(hole memmap.MappableRange) (memmap.FileRange, error) {
+	n := hole.Length()
 	if !p.whole {
 		if err := mayCommit(p.mem, n); err != nil {
 			return memmap.FileRange{}, err
 		}
 	}
-	fr, err := p.mem.Allocate(n, pgalloc.Shmem, 0)
+	fr, err := p.mem.Allocate(n, pgalloc.Shmem, p.runs.Near(hole))
 	if err == nil {
 		p.recommit(int64(n))
 	}

@@ -1,6 +1,9 @@
 package shmem
 
-import "mmsh.dev/mmsh/memmap"
+import (
+	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/pgalloc"
+)
 
 // Runs implements memmap.Cached. There is nothing behind the pages: none is dirty.
 func (p *Pages) Runs() []memmap.CachedRun {
@@ -10,7 +13,7 @@ func (p *Pages) Runs() []memmap.CachedRun {
 	defer p.mu.Unlock()
 	var runs []memmap.CachedRun
 	for seg := range p.runs.All() {
-		r := memmap.CachedRun{Pages: seg.Range, In: fileRange(seg, seg.Range)}
+		r := memmap.CachedRun{Pages: seg.Range, In: pgalloc.FrameRange(seg, seg.Range)}
 		p.maps.Each(seg.Range, func(m memmap.Mapping) bool {
 			r.Maps = append(r.Maps, m)
 			return true

@@ -7,6 +7,7 @@ import (
 
 	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
+	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
 // ReadAt is pread64; it reads nothing at or beyond the end.
@@ -76,7 +77,7 @@ func (p *Pages) each(b []byte, off uint64, do func(safemem.Seq, []byte) (uint64,
 	}
 	for seg := range p.runs.In(all) {
 		mr := seg.Intersect(all)
-		memory, err := p.mem.MapInternal(fileRange(seg, mr), memmap.ReadWrite)
+		memory, err := p.mem.MapInternal(pgalloc.FrameRange(seg, mr), memmap.ReadWrite)
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func (p *Pages) zero(off, end uint64) error {
 		return nil
 	}
 	for seg := range p.runs.In(mr) {
-		memory, err := p.mem.MapInternal(fileRange(seg, seg.Intersect(mr)), memmap.ReadWrite)
+		memory, err := p.mem.MapInternal(pgalloc.FrameRange(seg, seg.Intersect(mr)), memmap.ReadWrite)
 		if err != nil {
 			return err
 		}

@@ -80,18 +80,9 @@ func (p *Pages) Translate(required, optional memmap.MappableRange, at memmap.Acc
 	required.End = min(required.End, end)
 	optional.End = min(optional.End, end)
 	_, full := p.fill(p.widened(required, optional, at.Write))
-	var ts []memmap.Translation
-	end = required.Start
-	for seg := range p.runs.In(required) {
-		if seg.Start > end {
-			break
-		}
-		src := seg.Intersect(optional)
-		ts = append(ts, memmap.Translation{Source: src, File: p.mem, Offset: fileRange(seg, src).Start, Perms: memmap.AnyAccess})
-		end = seg.End
-	}
+	ts := p.runs.Translations(p.mem, required, optional, memmap.AnyAccess)
 	switch {
-	case end < required.End:
+	case len(ts) == 0 || ts[len(ts)-1].Source.End < required.End:
 		return ts, &memmap.BusError{Err: full}
 	case beyond:
 		return ts, &memmap.BusError{Err: io.EOF}

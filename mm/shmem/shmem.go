@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
-	"mmsh.dev/mmsh/memmap/segment"
 	"mmsh.dev/mmsh/mm/pgalloc"
 )
 
@@ -43,33 +42,12 @@ type Pages struct {
 	size  uint64     // bytes
 	seals uint32     // F_SEAL_*
 	whole bool       // all of size is committed, not only the pages that there are
-	runs  segment.Set[memmap.MappableOffset, run]
+	runs  pgalloc.Frames
 }
 
 // New returns an empty file. Its pages are made one by one, as they are touched.
 func New(mem *pgalloc.MemoryFile) *Pages {
 	return &Pages{mem: mem, window: memmap.PageSize, seals: unix.F_SEAL_SEAL}
-}
-
-// run maps a stretch of offsets to one of the MemoryFile.
-type run struct{ start memmap.FileOffset }
-
-type runSeg = segment.Segment[memmap.MappableOffset, run]
-
-// Merge implements segment.Value.
-func (r run) Merge(a, _ memmap.MappableRange, next run) bool {
-	return r.start+memmap.FileOffset(a.Length()) == next.start
-}
-
-// Split implements segment.Value.
-func (r run) Split(at memmap.MappableRange, k memmap.MappableOffset) run {
-	return run{r.start + memmap.FileOffset(k-at.Start)}
-}
-
-// fileRange returns where mr, a part of seg, lies in the MemoryFile.
-func fileRange(seg runSeg, mr memmap.MappableRange) memmap.FileRange {
-	start := seg.Value.start + memmap.FileOffset(mr.Start-seg.Start)
-	return memmap.FileRange{Start: start, End: start + memmap.FileOffset(mr.Length())}
 }
 
 // around returns the pages that [off, end) touches.
@@ -109,17 +87,16 @@ func (p *Pages) holes(mr memmap.MappableRange) []memmap.MappableRange {
 func (p *Pages) fill(mr memmap.MappableRange) (memmap.MappableOffset, error) {
 	for _, hole := range p.holes(mr) {
 		for !hole.IsEmpty() {
-			n := hole.Length()
-			fr, err := p.allocate(n)
-			if err != nil && n > memmap.PageSize { // what still fits, page by page
-				n = memmap.PageSize
-				fr, err = p.allocate(n)
+			made := hole
+			fr, err := p.allocate(made)
+			if err != nil && made.Length() > memmap.PageSize { // what still fits, page by page
+				made.End = made.Start + memmap.PageSize
+				fr, err = p.allocate(made)
 			}
 			if err != nil {
 				return hole.Start, fmt.Errorf("%w: %w", unix.ENOSPC, err)
 			}
-			made := memmap.MappableRange{Start: hole.Start, End: hole.Start + memmap.MappableOffset(n)}
-			p.runs.Insert(made, run{fr.Start})
+			p.runs.Insert(made, pgalloc.Frame(fr.Start))
 			hole.Start = made.End
 		}
 	}
@@ -137,9 +114,9 @@ func (p *Pages) Drop() {
 	}
 }
 
-func (p *Pages) release(cut []runSeg) {
+func (p *Pages) release(cut []pgalloc.FrameRun) {
 	for _, seg := range cut {
-		p.mem.DecRef(fileRange(seg, seg.Range))
+		p.mem.DecRef(pgalloc.FrameRange(seg, seg.Range))
 		p.recommit(-int64(seg.Length()))
 	}
 }
