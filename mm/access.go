@@ -47,14 +47,14 @@ func (mm *MemoryManager) ready(ar memmap.AddrRange, at memmap.AccessType, o IOOp
 	if at.Write && mm.marks.Overlaps(ar) {
 		return safemem.Seq{}, false
 	}
-	p, ok := mm.pmas.Find(ar.Start)
-	if !ok || !mm.grants(&p.Value, o.IgnorePermissions).SupersetOf(at) {
+	r, p, ok := mm.pmas.Peek(ar.Start)
+	if !ok || r.Start > ar.Start || !mm.grants(p, o.IgnorePermissions).SupersetOf(at) {
 		return safemem.Seq{}, false
 	}
-	if p.End < ar.End {
+	if r.End < ar.End {
 		return mm.readyMany(ar, at, o)
 	}
-	seq, err := p.Value.file.MapInternal(p.Value.fileRange(p.Range, ar), at)
+	seq, err := p.file.MapInternal(p.fileRange(r, ar), at)
 	return seq, err == nil
 }
 

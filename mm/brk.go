@@ -66,7 +66,7 @@ func (mm *MemoryManager) Brk(by *Actor, addr memmap.Addr) (memmap.Addr, error) {
 		if !ok || first.Start >= gone.End {
 			return now, memmap.Refuse(op, unix.EINVAL, "nothing is mapped in %v, which the heap would lose", gone)
 		}
-		if err := mm.mayUnmap(op, first, gone); err != nil {
+		if err := mm.mayUnmap(op, first.Range, &first.Value, gone); err != nil {
 			return now, err
 		}
 		err = mm.unmapRange(c, gone)
@@ -79,11 +79,11 @@ func (mm *MemoryManager) Brk(by *Actor, addr memmap.Addr) (memmap.Addr, error) {
 // mapping. The heap has no name of its own: maps knows it by the break.
 func (mm *MemoryManager) growHeap(c *change, ar memmap.AddrRange) error {
 	const op = "brk"
-	if next, ok := mm.vmas.LowerBound(ar.Start); ok && ar.End+memmap.PageSize > guarded(next) {
-		return memmap.Refuse(op, unix.ENOMEM, "%v would come too near to %v", ar, next.Range)
+	if next, v, ok := mm.vmas.Peek(ar.Start); ok && ar.End+memmap.PageSize > guarded(next, v) {
+		return memmap.Refuse(op, unix.ENOMEM, "%v would come too near to %v", ar, next)
 	}
 	c.heap = true
-	seg, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
+	ar, err := mm.createVMA(c, op, &memmap.MMapOpts{
 		Length: ar.Length(), Addr: ar.Start, Fixed: true,
 		Perms:    memmap.AccessType{Read: true, Write: true, Execute: c.by.ReadImpliesExec},
 		MaxPerms: memmap.AnyAccess, Private: true, MLock: mm.defMLock,
@@ -91,7 +91,7 @@ func (mm *MemoryManager) growHeap(c *change, ar memmap.AddrRange) error {
 	if err != nil {
 		return err
 	}
-	if mm.populatesNew(&seg.Value, ar.Length()) {
+	if seg := mm.made(ar); mm.populatesNew(&seg.Value, ar.Length()) {
 		_ = mm.populate(c, seg, ar) // a kindness, as in Linux
 	}
 	return nil

@@ -27,14 +27,16 @@ func (mm *MemoryManager) MMap(by *Actor, o memmap.MMapOpts) (memmap.Addr, error)
 		return 0, memmap.Refuse("mmap", unix.EPERM, "RLIMIT_MEMLOCK is 0")
 	}
 	o.MLock = max(o.MLock, mm.defMLock)
-	seg, ar, err := mm.createVMA(c, "mmap", o)
+	ar, err := mm.createVMA(c, "mmap", &o)
 	if err != nil {
 		return 0, err
 	}
 	atOnce := o.Mappable == nil && o.Private && o.Perms.Write && mm.populateAtOnce(ar.Length())
 	wanted := o.Populate || o.MLock == memmap.MLockEager || atOnce || o.Droppable && o.MLock != memmap.MLockNone // which it does not take
-	if wanted && seg.Value.mlock != memmap.MLockLazy {
-		_ = mm.populate(c, seg, ar) // a kindness, as in Linux
+	if wanted {
+		if seg := mm.made(ar); seg.Value.mlock != memmap.MLockLazy {
+			_ = mm.populate(c, seg, ar) // a kindness, as in Linux
+		}
 	}
 	return ar.Start, nil
 }
@@ -96,35 +98,34 @@ func (mm *MemoryManager) checkMMapOpts(o *memmap.MMapOpts) error {
 
 // createVMA finds a place for o, whose length is rounded, makes the vma there and
 // appends the event. What was there is unmapped first, even if the Mappable then
-// refuses, as in Linux. The vma returned may have merged into a larger one.
+// refuses, as in Linux. The vma may have merged into a larger one: see made.
 //
 // Preconditions: mm.mappingMu is held for writing; o is checked.
-func (mm *MemoryManager) createVMA(c *change, op string, o memmap.MMapOpts) (vmaSeg, memmap.AddrRange, error) {
+func (mm *MemoryManager) createVMA(c *change, op string, o *memmap.MMapOpts) (memmap.AddrRange, error) {
 	if o.MaxPerms != o.MaxPerms.Effective() {
 		panic("mm: MaxPerms that no processor can grant")
 	}
-	var none vmaSeg
 	// As in Linux, one more than the limit: the check is of what there is already.
 	if err := mm.mayCount(op, 0); err != nil {
-		return none, memmap.AddrRange{}, err
+		return memmap.AddrRange{}, err
 	}
-	ar, err := mm.findRoom(op, placeFor(&o))
+	ar, err := mm.findRoom(op, placeFor(o))
 	if err != nil {
-		return none, ar, err
+		return ar, err
 	}
-	if err := mm.checkLimits(c, op, &o, ar); err != nil {
-		return none, ar, err
+	if err := mm.checkLimits(c, op, o, ar); err != nil {
+		return ar, err
 	}
 	if o.Unmap && mm.vmas.Overlaps(ar) {
 		if err := mm.unmapRange(c, ar); err != nil {
-			return none, ar, err
+			return ar, err
 		}
 	}
-	v := newVMA(&o, ar)
+	v := newVMA(o, ar)
 	v.heap = c.heap
 	if v.mappable != nil {
 		if err := v.mappable.AddMapping(mm, ar, v.off, v.canWriteMappable()); err != nil {
-			return none, ar, err
+			return ar, err
 		}
 	}
 	v.origin = c.origin(mm.note(c, Event{Kind: EventMap, Access: v.perms, Range: ar, Addr: ar.Start}))
@@ -133,7 +134,14 @@ func (mm *MemoryManager) createVMA(c *change, op string, o memmap.MMapOpts) (vma
 		mm.giveLazy()
 		mm.activeMu.Unlock()
 	}
-	return mm.insertVMA(ar, v), ar, nil
+	mm.insertVMA(ar, v)
+	return ar, nil
+}
+
+// made returns the vma that holds ar, which was just inserted.
+func (mm *MemoryManager) made(ar memmap.AddrRange) vmaSeg {
+	seg, _ := mm.vmas.Find(ar.Start)
+	return seg
 }
 
 func placeFor(o *memmap.MMapOpts) place {
@@ -192,8 +200,8 @@ func (mm *MemoryManager) checkLimits(c *change, op string, o *memmap.MMapOpts, a
 	return mm.mayCommit(op, c.by, more)
 }
 
-func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) vma {
-	v := vma{
+func newVMA(o *memmap.MMapOpts, ar memmap.AddrRange) *vma {
+	v := &vma{
 		mappable: o.Mappable, id: o.Identity, off: o.Offset,
 		perms: o.Perms, maxPerms: o.MaxPerms,
 		private: o.Private, growsDown: o.GrowsDown,
@@ -293,12 +301,11 @@ func (mm *MemoryManager) MapStack(by *Actor, size uint64) (memmap.AddrRange, err
 	defer c.end()
 	mm.mappingMu.Lock()
 	defer mm.mappingMu.Unlock()
-	_, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
+	return mm.createVMA(c, op, &memmap.MMapOpts{
 		Length: length, Addr: mm.layout.StackTop - memmap.Addr(length), Fixed: true,
 		Perms: memmap.ReadWrite, MaxPerms: memmap.AnyAccess, Private: true,
 		GrowsDown: true, MLock: mm.defMLock,
 	})
-	return ar, err
 }
 
 // SetStackPointer tells where the first thread's stack pointer starts: the vma

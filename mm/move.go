@@ -70,7 +70,8 @@ func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *
 	if !r.DontUnmap && !old.IsEmpty() {
 		left = mm.takeVMAs(c, old, left)
 	}
-	moved := mm.insertVMA(dst, v)
+	mm.insertVMA(dst, &v)
+	moved := mm.made(dst)
 	var err error
 	if !old.IsEmpty() {
 		mm.activeMu.Lock()

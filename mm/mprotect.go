@@ -82,7 +82,7 @@ func (mm *MemoryManager) protect(c *change, seg vmaSeg, ar memmap.AddrRange, ask
 		}
 		if seg.Value.perms != perms {
 			event := mm.note(c, Event{Kind: EventProtect, Access: perms, Range: part, Addr: part.Start})
-			mm.keepWritten(seg, part)
+			mm.keepWritten(seg.Range, &seg.Value, part)
 			written := perms.Write || seg.Value.accounted && (seg.Value.written || mm.holdsOwned(seg.Range))
 			mm.updateVMAs(part, func(v *vma) {
 				v.perms, v.protected = perms, event
@@ -115,14 +115,13 @@ func (v *vma) reaccount(written bool) {
 	}
 }
 
-// keepWritten is called before part, a part of seg, becomes a mapping of its own: that
-// seg was written to holds for every piece of it (Linux's anon_vma goes to each).
+// keepWritten is called before part, a part of v at ar, becomes a mapping of its own: that
+// v was written to holds for every piece of it (Linux's anon_vma goes to each).
 //
 // Preconditions: mm.mappingMu is held for writing, mm.activeMu at all.
-func (mm *MemoryManager) keepWritten(seg vmaSeg, part memmap.AddrRange) {
-	v := &seg.Value
-	if v.anonymous() && v.accounted && !v.written && part != seg.Range && mm.holdsOwned(seg.Range) {
-		mm.updateVMAs(seg.Range, func(v *vma) { v.written = true })
+func (mm *MemoryManager) keepWritten(ar memmap.AddrRange, v *vma, part memmap.AddrRange) {
+	if v.anonymous() && v.accounted && !v.written && part != ar && mm.holdsOwned(ar) {
+		mm.updateVMAs(ar, func(v *vma) { v.written = true })
 	}
 }
 
@@ -130,7 +129,7 @@ func (mm *MemoryManager) keepWritten(seg vmaSeg, part memmap.AddrRange) {
 func (mm *MemoryManager) keepWrittenLocking(seg vmaSeg, part memmap.AddrRange) {
 	mm.activeMu.RLock()
 	defer mm.activeMu.RUnlock()
-	mm.keepWritten(seg, part)
+	mm.keepWritten(seg.Range, &seg.Value, part)
 }
 
 // holdsOwned reports whether private pages lie in ar.

@@ -209,9 +209,9 @@ func (mm *MemoryManager) expandInPlace(c *change, seg vmaSeg, r *remap) error {
 		}
 	}
 	mm.noteRemap(c, r, r.addr)
-	grown := mm.insertVMA(more, v)
+	mm.insertVMA(more, &v)
 	if v.mlock == memmap.MLockEager {
-		_ = mm.populate(c, grown, more)
+		_ = mm.populate(c, mm.made(more), more)
 	}
 	return nil
 }

@@ -31,26 +31,26 @@ func (mm *MemoryManager) MUnmap(by *Actor, addr memmap.Addr, length uint64) erro
 
 // unmapIfMapped is unmapRange of a range that may be empty, if all of it may go.
 func (mm *MemoryManager) unmapIfMapped(c *change, op string, ar memmap.AddrRange) error {
-	first, ok := mm.vmas.LowerBound(ar.Start)
+	first, v, ok := mm.vmas.Peek(ar.Start)
 	if !ok || first.Start >= ar.End {
 		return nil
 	}
-	if err := mm.mayUnmap(op, first, ar); err != nil {
+	if err := mm.mayUnmap(op, first, v, ar); err != nil {
 		return err
 	}
 	return mm.unmapRange(c, ar)
 }
 
 // mayUnmap refuses what may not be unmapped: a hole in the middle of a vma where
-// vm.max_map_count forbids one more, sealed mappings. first is ar's first vma.
-func (mm *MemoryManager) mayUnmap(op string, first vmaSeg, ar memmap.AddrRange) error {
+// vm.max_map_count forbids one more, sealed mappings. ar's first vma is v, at first.
+func (mm *MemoryManager) mayUnmap(op string, first memmap.AddrRange, v *vma, ar memmap.AddrRange) error {
 	if first.CanSplitAt(ar.Start) && first.CanSplitAt(ar.End) {
 		if err := mm.mayCount(op, 1); err != nil {
 			return err
 		}
 	}
-	if first.Value.sealed() {
-		return sealedRefused(op, first)
+	if v.sealed() {
+		return sealedRefused(op, vmaSeg{Range: first, Value: *v})
 	}
 	if err := mm.wholeSpecials(op, ar); err != nil {
 		return err
@@ -63,15 +63,15 @@ func (mm *MemoryManager) mayUnmap(op string, first vmaSeg, ar memmap.AddrRange) 
 
 // keepWrittenAround is keepWritten for what is left of the mappings at ar's ends.
 func (mm *MemoryManager) keepWrittenAround(ar memmap.AddrRange) {
-	first, ok := mm.vmas.LowerBound(ar.Start)
+	first, v, ok := mm.vmas.Peek(ar.Start)
 	if ok && first.Overlaps(ar) {
-		mm.keepWritten(first, first.Intersect(ar))
+		mm.keepWritten(first, v, first.Intersect(ar))
 	}
 	if !ok || first.End >= ar.End {
 		return
 	}
-	if last, ok := mm.vmas.Find(ar.End - 1); ok {
-		mm.keepWritten(last, last.Intersect(ar))
+	if last, v, ok := mm.vmas.Peek(ar.End - 1); ok && last.Start < ar.End {
+		mm.keepWritten(last, v, last.Intersect(ar))
 	}
 }
 

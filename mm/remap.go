@@ -29,7 +29,7 @@ func (mm *MemoryManager) RemapPages(by *Actor, ar memmap.AddrRange, first uint64
 	if v.mlock != memmap.MLockNone && !mayLockAtAll(by) {
 		return memmap.Refuse(op, unix.EPERM, "RLIMIT_MEMLOCK is 0")
 	}
-	made, ar, err := mm.createVMA(c, op, memmap.MMapOpts{
+	ar, err = mm.createVMA(c, op, &memmap.MMapOpts{
 		Mappable: v.mappable, Identity: v.id, Offset: memmap.MappableOffset(off), Length: ar.Length(),
 		Addr: ar.Start, Fixed: true, Unmap: true,
 		Perms: v.perms, MaxPerms: v.maxPerms, MLock: max(v.mlock, mm.defMLock), Name: v.name,
@@ -37,7 +37,7 @@ func (mm *MemoryManager) RemapPages(by *Actor, ar memmap.AddrRange, first uint64
 	if err != nil {
 		return err
 	}
-	if populate || made.Value.mlock == memmap.MLockEager {
+	if made := mm.made(ar); populate || made.Value.mlock == memmap.MLockEager {
 		_ = mm.populate(c, made, ar) // a kindness, as in Linux
 	}
 	return nil

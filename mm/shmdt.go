@@ -44,7 +44,7 @@ func (mm *MemoryManager) Detach(by *Actor, addr memmap.Addr) error {
 		return memmap.Refuse(op, unix.EINVAL, "no shared memory is attached at %v", addr)
 	}
 	for _, seg := range pieces {
-		if err := mm.mayUnmap(op, seg, seg.Range); err != nil {
+		if err := mm.mayUnmap(op, seg.Range, &seg.Value, seg.Range); err != nil {
 			return err
 		}
 		if err := mm.unmapRange(c, seg.Range); err != nil {

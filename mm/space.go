@@ -86,17 +86,17 @@ func (mm *MemoryManager) hintFits(ar memmap.AddrRange, low32 bool) bool {
 	if ar.Start < mm.layout.Min || ar.End > limit {
 		return false
 	}
-	next, ok := mm.vmas.LowerBound(ar.Start)
-	return !ok || ar.End <= guarded(next)
+	next, v, ok := mm.vmas.Peek(ar.Start)
+	return !ok || ar.End <= guarded(next, v)
 }
 
-// guarded returns the lowest address that belongs to seg: its start, or for what
+// guarded returns the lowest address that belongs to v at ar: its start, or for what
 // grows down that of its guard gap.
-func guarded(seg vmaSeg) memmap.Addr {
-	if !seg.Value.growsDown || seg.Start < stackGap {
-		return seg.Start
+func guarded(ar memmap.AddrRange, v *vma) memmap.Addr {
+	if !v.growsDown || ar.Start < stackGap {
+		return ar.Start
 	}
-	return seg.Start - stackGap
+	return ar.Start - stackGap
 }
 
 // search looks for room. Top-down search that finds none goes bottom-up.
@@ -173,9 +173,9 @@ func (mm *MemoryManager) lowest(bounds memmap.AddrRange, n uint64) (memmap.AddrR
 
 // guardedEnd returns where hole ends for new mappings.
 func (mm *MemoryManager) guardedEnd(hole memmap.AddrRange) memmap.Addr {
-	next, ok := mm.vmas.LowerBound(hole.End)
+	next, v, ok := mm.vmas.Peek(hole.End)
 	if !ok {
 		return hole.End
 	}
-	return min(hole.End, guarded(next))
+	return min(hole.End, guarded(next, v))
 }

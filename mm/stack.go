@@ -42,7 +42,7 @@ func (mm *MemoryManager) growStack(by *Actor, addr memmap.Addr, tell bool) error
 	}
 	v.off -= memmap.MappableOffset(grown.Length())
 	v.written = true // Linux's expand_downwards makes ready for it
-	mm.insertVMA(grown, v)
+	mm.insertVMA(grown, &v)
 	return nil
 }
 

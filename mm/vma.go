@@ -67,6 +67,9 @@ type (
 // follows the heap may become a part of it, but not what comes before. What a person
 // at the prompt has mapped stays to be seen: it joins only its like.
 func (v vma) Merge(a, _ memmap.AddrRange, next vma) bool {
+	if next.perms != v.perms || next.flags != v.flags { // what most often differs
+		return false
+	}
 	if next.heap && !v.heap || v.byShell() != next.byShell() || next.flags&flagCounted != 0 && !next.extends {
 		return false
 	}
@@ -121,19 +124,18 @@ func mappableRange(seg vmaSeg, ar memmap.AddrRange) memmap.MappableRange {
 	return memmap.MappableRange{Start: off, End: off + memmap.MappableOffset(ar.Length())}
 }
 
-// insertVMA puts v at ar, which is free, and accounts for it. AddMapping has been
-// called already.
+// insertVMA puts v, which is the set's from now on, at ar, which is free, and accounts for
+// it. AddMapping has been called already.
 //
 // Preconditions: mm.mappingMu is held for writing.
-func (mm *MemoryManager) insertVMA(ar memmap.AddrRange, v vma) vmaSeg {
+func (mm *MemoryManager) insertVMA(ar memmap.AddrRange, v *vma) {
 	mm.gaps.Take(ar)
-	mm.account(&v, ar.Length(), 1)
+	mm.account(v, ar.Length(), 1)
 	if v.special() {
 		mm.specials = hull(mm.specials, ar)
 	}
-	seg := mm.vmas.Insert(ar, v)
+	mm.vmas.Put(ar, v)
 	mm.maxAS = max(mm.maxAS, mm.vmas.Span())
-	return seg
 }
 
 // takeVMAs removes what is mapped in ar and returns it, clipped to ar, appended to

@@ -25,6 +25,10 @@ type Writer interface {
 // a *FaultError if that is fewer. A block of dst must not overlap one of src
 // other than at the same place in both.
 func Copy(dst, src Seq) (uint64, error) {
+	if len(src.tail) == 0 && len(dst.head) >= len(src.head) { // most copies are short
+		n, err := copyBlock(dst.head[:len(src.head)], src.head)
+		return uint64(n), err
+	}
 	done := uint64(0)
 	for !dst.IsEmpty() && !src.IsEmpty() {
 		n := min(len(dst.head), len(src.head))

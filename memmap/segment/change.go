@@ -8,13 +8,27 @@ import (
 // Insert adds r with value v, merges it with its neighbours where they agree, and
 // returns the segment that now holds r. It panics if r is empty or overlaps.
 func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
+	var few [3]entry[K, V]
+	t, old, row := s.around(r, few[:0])
+	return s.insert(t, old, join(row, r, v), r).segment()
+}
+
+// Put is Insert of a value that is the set's from now on, and no more written to. It
+// returns the range of the segment that now holds r.
+func (s *Set[K, V]) Put(r Range[K], v *V) Range[K] {
+	var few [3]entry[K, V]
+	t, old, row := s.around(r, few[:0])
+	return s.insert(t, old, joinEntry(row, entry[K, V]{r, v}), r).Range
+}
+
+// around returns what touches r, which is about to be inserted, as touching does, and
+// row with what ends at r's start.
+func (s *Set[K, V]) around(r Range[K], row []entry[K, V]) (tile[K, V], []entry[K, V], []entry[K, V]) {
 	if r.IsEmpty() {
 		panic(fmt.Sprintf("segment: insert of the empty range %v", r))
 	}
 	s.start()
-	var made [3]entry[K, V]
 	t, old := s.touching(r)
-	row := made[:0]
 	for _, e := range old {
 		if e.Overlaps(r) {
 			panic(fmt.Sprintf("segment: insert of %v overlaps %v", r, e.Range))
@@ -23,7 +37,11 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 			row = append(row, e)
 		}
 	}
-	row = join(row, r, v)
+	return t, old, row
+}
+
+// insert puts row, whose last entry holds r, in place of old, and returns that entry.
+func (s *Set[K, V]) insert(t tile[K, V], old, row []entry[K, V], r Range[K]) entry[K, V] {
 	holder := len(row) - 1
 	if n := len(old); n > 0 && old[n-1].Start == r.End {
 		row = joinEntry(row, old[n-1])
@@ -31,7 +49,7 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 	old, row = s.absorb(old, row)
 	s.span += r.Length()
 	s.splice(t, old, row)
-	return row[holder].segment()
+	return row[holder]
 }
 
 // Cut removes all that the set holds in r, splitting segments at r's ends, and

@@ -24,7 +24,7 @@ type Segment[K Key, V any] struct {
 // whose values agree to it are kept merged. The zero Set is empty and ready.
 // The last key, 2^64-1, can be in no range.
 //
-// A Set hands out copies, never pointers into its tree. It must not be changed
+// A Set hands out copies, never pointers into its tree but by Peek. It must not be changed
 // while one of its iterators runs. It is not safe for concurrent use; several
 // readers may share it. A Set is not copied by assignment but by Clone.
 type Set[K Key, V Value[K, V]] struct {
@@ -103,18 +103,28 @@ func (s *Set[K, V]) Find(k K) (seg Segment[K, V], ok bool) {
 
 // LowerBound returns the segment that contains k, else the first one after k.
 func (s *Set[K, V]) LowerBound(k K) (seg Segment[K, V], ok bool) {
-	if s.n == 0 {
+	r, value, ok := s.Peek(k)
+	if !ok {
 		return seg, false
+	}
+	return Segment[K, V]{r, *value}, true
+}
+
+// Peek is LowerBound for who only looks, and quickly: value is not a copy. It is valid for
+// ever, may be shared with clones, and is never written to.
+func (s *Set[K, V]) Peek(k K) (r Range[K], value *V, ok bool) {
+	if s.n == 0 {
+		return r, nil, false
 	}
 	t := s.tileOf(k)
 	i := after(t.entries, k)
 	if i == len(t.entries) {
 		if t, ok = s.above(t); !ok {
-			return seg, false
+			return r, nil, false
 		}
 		i = 0
 	}
-	return t.entries[i].segment(), true
+	return t.entries[i].Range, t.entries[i].value, true
 }
 
 // UpperBound returns the segment that contains k, else the last one before k.

@@ -61,6 +61,14 @@ func (f *MemoryFile) MapInternal(fr memmap.FileRange, at memmap.AccessType) (saf
 	if fr.IsEmpty() || fr.End > f.size() {
 		panic(fmt.Sprintf("pgalloc: %v lies not in the memory file, which ends at %#x", fr, f.size()))
 	}
+	if i := fr.Start / chunkSize; fr.End <= (i+1)*chunkSize { // in one chunk, as most lie
+		memory, err := f.memory(i)
+		if err != nil {
+			return safemem.Seq{}, err
+		}
+		from := fr.Start % chunkSize
+		return safemem.Of(memory[from : from+fr.End-fr.Start]), nil
+	}
 	var blocks safemem.Seq
 	for fr.Start < fr.End {
 		memory, err := f.memory(fr.Start / chunkSize)
