@@ -33,16 +33,6 @@ static void contents(const char *when, unsigned long from, int pages)
 	printf("\n");
 }
 
-static void core(unsigned long addr, unsigned long pages)
-{
-	unsigned char vec[64];
-	memset(vec, 9, sizeof vec);
-	printf(" core %s:", outcome(NR(mincore, addr, pages * PAGE, vec)));
-	for (unsigned long i = 0; i < pages; i++)
-		printf(" %d", vec[i] & 1);
-	printf("\n");
-}
-
 static void setup(void)
 {
 	NR(munmap, PLACE, 64 * PAGE);

@@ -23,7 +23,7 @@ static void contents(void)
 	printf("\n");
 }
 
-static void core(unsigned long addr, unsigned long len)
+static void resident(unsigned long addr, unsigned long len)
 {
 	unsigned char vec[16];
 	memset(vec, 9, sizeof vec);
@@ -54,11 +54,11 @@ int main(void)
 		NR(mmap, PLACE + 4 * PAGE, PAGE, 1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		NR(mmap, PLACE + 6 * PAGE, 2 * PAGE, 3, MAP_PRIVATE | MAP_FIXED, 3, 0);
 		printf("populate %d: %s\n", populate[v], outcome(NR(madvise, PLACE, 2 * PAGE, populate[v])));
-		core(PLACE, 4 * PAGE);
+		resident(PLACE, 4 * PAGE);
 		printf("populate %d: %s\n", populate[v], outcome(NR(madvise, PLACE + 4 * PAGE, PAGE, populate[v])));
 		printf("populate %d: %s\n", populate[v], outcome(NR(madvise, PLACE + 3 * PAGE, 4 * PAGE, populate[v])));
 		printf("populate %d: %s\n", populate[v], outcome(NR(madvise, PLACE + 6 * PAGE, 2 * PAGE, populate[v])));
-		core(PLACE, 5 * PAGE);
+		resident(PLACE, 5 * PAGE);
 	}
 	for (int flags = 0; flags < 9; flags++)
 		for (int a = 0; a < N(addrs); a++)
@@ -69,15 +69,15 @@ int main(void)
 	setup();
 	for (int a = 0; a < N(addrs); a++)
 		for (int l = 0; l < N(lens); l++)
-			core(addrs[a], lens[l]);
+			resident(addrs[a], lens[l]);
 	NR(munmap, PLACE, 64 * PAGE);
 	NR(mmap, PLACE, 8 * PAGE, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	core(PLACE, 8 * PAGE);
+	resident(PLACE, 8 * PAGE);
 	*(volatile char *)(PLACE + PAGE) = 1;
 	(void)*(volatile char *)(PLACE + 3 * PAGE);
-	core(PLACE, 8 * PAGE);
+	resident(PLACE, 8 * PAGE);
 	NR(madvise, PLACE, 2 * PAGE, MADV_DONTNEED);
-	core(PLACE, 8 * PAGE);
+	resident(PLACE, 8 * PAGE);
 	printf("mincore into nothing: %s\n", outcome(NR(mincore, PLACE, PAGE, 8)));
 	printf("mincore beyond: %s\n", outcome(NR(mincore, PLACE, PAGE, -PAGE)));
 	return 0;

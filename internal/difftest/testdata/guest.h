@@ -67,34 +67,52 @@ static inline struct timespec pace(long n)
 	return (struct timespec){ns / 1000000000, ns % 1000000000};
 }
 
+// slurp reads a file of /proc whole. The next call overwrites it.
+static inline char *slurp(const char *path)
+{
+	static char text[1 << 18];
+	int fd = open(path, O_RDONLY);
+	long n, len = 0;
+	while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0)
+		len += n;
+	close(fd);
+	text[len] = 0;
+	return text;
+}
+
 // show_maps prints /proc/self/maps.
 static inline void show_maps(const char *when)
 {
-	static char buf[1 << 16];
-	int fd = open("/proc/self/maps", O_RDONLY);
-	long n, len = 0;
-	while ((n = read(fd, buf + len, sizeof buf - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	buf[len] = 0;
-	printf("maps %s:\n%s", when, buf);
+	printf("maps %s:\n%s", when, slurp("/proc/self/maps"));
 	fflush(stdout);
 }
 
 // show_maps_in prints the lines of maps that touch [from, to).
 static inline void show_maps_in(const char *when, unsigned long from, unsigned long to)
 {
-	static char buf[1 << 16];
-	int fd = open("/proc/self/maps", O_RDONLY);
-	long n, len = 0;
-	while ((n = read(fd, buf + len, sizeof buf - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	buf[len] = 0;
 	printf("maps %s:\n", when);
-	for (char *l = strtok(buf, "\n"); l; l = strtok(NULL, "\n")) {
+	for (char *l = strtok(slurp("/proc/self/maps"), "\n"); l; l = strtok(NULL, "\n")) {
 		unsigned long a, b;
 		if (sscanf(l, "%lx-%lx", &a, &b) == 2 && a < to && b > from)
 			printf("  %s\n", l);
 	}
 }
+
+// core prints which of the pages are in memory.
+static inline void core(unsigned long addr, unsigned long pages)
+{
+	unsigned char vec[64];
+	memset(vec, 9, sizeof vec);
+	printf(" core %s:", outcome(NR(mincore, addr, pages * PAGE, vec)));
+	for (unsigned long i = 0; i < pages; i++)
+		printf(" %d", vec[i] & 1);
+	printf("\n");
+}
+
+// DO prints a call of the C library and whether it failed.
+#define DO(x) \
+	do { \
+		errno = 0; \
+		long r_ = (long)(x); \
+		printf("  %s = %s\n", #x, r_ == -1 ? strerrorname_np(errno) : "ok"); \
+	} while (0)

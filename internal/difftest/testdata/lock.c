@@ -16,16 +16,6 @@ static void status(const char *when)
 	printf("%s: %.*s\n", when, l ? (int)strcspn(l, "\n") : 0, l ? l : "");
 }
 
-static void core(unsigned long addr, unsigned long pages)
-{
-	unsigned char vec[64];
-	memset(vec, 9, sizeof vec);
-	printf(" core %s:", outcome(NR(mincore, addr, pages * PAGE, vec)));
-	for (unsigned long i = 0; i < pages; i++)
-		printf(" %d", vec[i] & 1);
-	printf("\n");
-}
-
 static void setup(void)
 {
 	NR(munmap, PLACE, 64 * PAGE);

@@ -4,13 +4,6 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
-#define DO(x) \
-	do { \
-		errno = 0; \
-		long r_ = (long)(x); \
-		printf("  %s = %s\n", #x, r_ == -1 ? strerrorname_np(errno) : "ok"); \
-	} while (0)
-
 static char *const at = (char *)PLACE;
 static char text[300];
 

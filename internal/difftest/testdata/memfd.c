@@ -10,7 +10,7 @@
 #endif
 
 #define SEALS(fd) printf("  seals %s\n", outcome(NR(fcntl, fd, F_GET_SEALS)))
-#define DO(x) \
+#define VALUE(x) \
 	do { \
 		errno = 0; \
 		long r_ = (long)(x); \
@@ -55,10 +55,10 @@ static void names(void)
 			close(fd);
 		name[n] = 'n';
 	}
-	DO(syscall(SYS_memfd_create, 8, 0));
-	DO(syscall(SYS_memfd_create, 8, 0x100));
-	DO(syscall(SYS_memfd_create, "x", MFD_EXEC | MFD_NOEXEC_SEAL));
-	DO(syscall(SYS_memfd_create, "x", 21 << 26));
+	VALUE(syscall(SYS_memfd_create, 8, 0));
+	VALUE(syscall(SYS_memfd_create, 8, 0x100));
+	VALUE(syscall(SYS_memfd_create, "x", MFD_EXEC | MFD_NOEXEC_SEAL));
+	VALUE(syscall(SYS_memfd_create, "x", 21 << 26));
 	int fd = syscall(SYS_memfd_create, "a b/c\nd", 1);
 	link_of(fd);
 	printf("  cloexec %d\n", fcntl(fd, F_GETFD));
@@ -78,14 +78,14 @@ static void kinds(void)
 		printf("flags %#x\n", flags[i]);
 		mode(fd);
 		SEALS(fd);
-		DO(fchmod(fd, 0600));
-		DO(fchmod(fd, 0711));
-		DO(fcntl(fd, F_ADD_SEALS, F_SEAL_EXEC));
+		VALUE(fchmod(fd, 0600));
+		VALUE(fchmod(fd, 0711));
+		VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_EXEC));
 		SEALS(fd);
-		DO(fchmod(fd, 0600));
-		DO(fchmod(fd, 0733));
-		DO(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL));
-		DO(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW));
+		VALUE(fchmod(fd, 0600));
+		VALUE(fchmod(fd, 0733));
+		VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL));
+		VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW));
 		close(fd);
 	}
 }
@@ -98,37 +98,37 @@ static void sealed(int seal)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	printf("seal %#x\n", seal);
 	write(fd, buf, 2 * PAGE + 2048);
-	DO(fcntl(fd, F_ADD_SEALS, seal));
+	VALUE(fcntl(fd, F_ADD_SEALS, seal));
 	SEALS(fd);
-	DO(pwrite(fd, buf, 100, 0));
-	DO(pwrite(fd, buf, 5 * PAGE, 0));
-	DO(pwrite(fd, buf, PAGE, 2 * PAGE + 2000));
-	DO(pwrite(fd, buf, 0, 0));
+	VALUE(pwrite(fd, buf, 100, 0));
+	VALUE(pwrite(fd, buf, 5 * PAGE, 0));
+	VALUE(pwrite(fd, buf, PAGE, 2 * PAGE + 2000));
+	VALUE(pwrite(fd, buf, 0, 0));
 	mode(fd);
-	DO(ftruncate(fd, 5 * PAGE));
-	DO(ftruncate(fd, 2 * PAGE + 2048));
-	DO(ftruncate(fd, 100));
+	VALUE(ftruncate(fd, 5 * PAGE));
+	VALUE(ftruncate(fd, 2 * PAGE + 2048));
+	VALUE(ftruncate(fd, 100));
 	mode(fd);
-	DO(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 3 * PAGE));
-	DO(fallocate(fd, 0, 0, 100));
-	DO(fallocate(fd, 0, 0, 4 * PAGE));
-	DO(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
+	VALUE(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 3 * PAGE));
+	VALUE(fallocate(fd, 0, 0, 100));
+	VALUE(fallocate(fd, 0, 0, 4 * PAGE));
+	VALUE(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE));
 	mode(fd);
 	MAP(mmap(0, PAGE, 3, MAP_SHARED, fd, 0));
 	MAP(mmap(0, PAGE, 2, MAP_SHARED, fd, 0));
 	MAP(mmap(0, PAGE, 1, MAP_SHARED, fd, 0));
 	MAP(mmap(0, PAGE, 3, MAP_PRIVATE, fd, 0));
 	char *p = mmap((void *)PLACE, PAGE, 1, MAP_SHARED | MAP_FIXED, fd, 0);
-	DO(mprotect(p, PAGE, 3));
-	DO(madvise(p, PAGE, MADV_REMOVE));
+	VALUE(mprotect(p, PAGE, 3));
+	VALUE(madvise(p, PAGE, MADV_REMOVE));
 	munmap(p, PAGE);
 	ro = open(path, O_RDONLY);
-	DO(fcntl(ro, F_ADD_SEALS, 1));
+	VALUE(fcntl(ro, F_ADD_SEALS, 1));
 	SEALS(ro);
-	DO(ftruncate(ro, 0));
+	VALUE(ftruncate(ro, 0));
 	MAP(mmap(0, PAGE, 3, MAP_SHARED, ro, 0));
 	close(ro);
-	DO(close(open(path, O_RDWR | O_TRUNC)));
+	VALUE(close(open(path, O_RDWR | O_TRUNC)));
 	mode(fd);
 	close(fd);
 }
@@ -143,29 +143,29 @@ static void busy(void)
 	char *p = mmap(0, PAGE, 3, MAP_SHARED, fd, 0);
 	*p = 7;
 	printf("busy\n");
-	DO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
-	DO(mprotect(p, PAGE, 1));
-	DO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW));
+	VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	VALUE(mprotect(p, PAGE, 1));
+	VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW));
 	SEALS(fd);
 	fflush(stdout);
 	if (fork() == 0) {
-		DO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+		VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
 		munmap(p, PAGE);
-		DO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+		VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
 		fflush(stdout);
 		_exit(0);
 	}
 	wait(NULL);
-	DO(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
-	DO(mprotect(p, PAGE, 3));
+	VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+	VALUE(mprotect(p, PAGE, 3));
 	*p = 8;
-	DO(pwrite(fd, buf, 1, 0));
-	DO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	VALUE(pwrite(fd, buf, 1, 0));
+	VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
 	munmap(p, PAGE);
 	int ro = open(path, O_RDONLY);
 	p = mmap(0, PAGE, 1, MAP_SHARED, ro, 0);
 	char *q = mmap(0, PAGE, 3, MAP_PRIVATE, fd, 0);
-	DO(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	VALUE(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
 	*q = 9;
 	printf("  shared %d private %d\n", *p, *q);
 	SEALS(fd);
@@ -183,9 +183,9 @@ int main(void)
 	sealed(0);
 	busy();
 	pipe(p);
-	DO(fcntl(p[0], F_GET_SEALS));
-	DO(fcntl(p[0], F_ADD_SEALS, 1));
-	DO(fcntl(p[1], F_ADD_SEALS, 1));
-	DO(fcntl(open("/", O_RDONLY), F_GET_SEALS));
+	VALUE(fcntl(p[0], F_GET_SEALS));
+	VALUE(fcntl(p[0], F_ADD_SEALS, 1));
+	VALUE(fcntl(p[1], F_ADD_SEALS, 1));
+	VALUE(fcntl(open("/", O_RDONLY), F_GET_SEALS));
 	return 0;
 }

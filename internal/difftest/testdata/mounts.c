@@ -9,19 +9,6 @@
 #define STATX_DIOALIGN_ 0x2000
 #define ATTR_MOUNT_ROOT 0x2000
 
-static char text[1 << 16];
-
-static char *slurp(const char *path)
-{
-	int fd = open(path, O_RDONLY);
-	long n, len = 0;
-	while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	text[len] = 0;
-	return text;
-}
-
 // by_id checks that path's mount is in mountinfo as statx and stat tell.
 static void mounted(const char *path)
 {

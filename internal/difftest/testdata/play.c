@@ -24,19 +24,6 @@ static void handler(int sig, siginfo_t *info, void *context)
 
 static void result(long r) { printf(" = %s\n", outcome(r)); }
 
-// slurp reads a file of /proc whole.
-static char *slurp(const char *path)
-{
-	static char text[1 << 18];
-	int fd = open(path, O_RDONLY);
-	long n, len = 0;
-	while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	text[len] = 0;
-	return text;
-}
-
 // ours says whether a line of maps is one that scripts can change. The program's own
 // and the kernel's stay as they are.
 static int ours(const char *l, unsigned long *from, unsigned long *to)

@@ -3,20 +3,6 @@
 #include "guest.h"
 #include <sys/prctl.h>
 
-static char text[1 << 18];
-
-// slurp reads a file of /proc whole.
-static char *slurp(const char *path)
-{
-	int fd = open(path, O_RDONLY);
-	long n, len = 0;
-	while ((n = read(fd, text + len, sizeof text - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	text[len] = 0;
-	return text;
-}
-
 // show prints the entries of smaps at PLACE whole.
 static void show(const char *when)
 {

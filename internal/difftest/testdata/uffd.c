@@ -1,25 +1,11 @@
 // userfaultfd(2): what it refuses, where it is registered, faults that a child resolves
 // for its parent, protection of pages, SIGBUS and asynchronous modes.
-#include "guest.h"
-#include <linux/userfaultfd.h>
+#include "uffd.h"
 #include <poll.h>
-#include <setjmp.h>
-#include <sys/ioctl.h>
 
 #ifndef UFFD_FEATURE_WP_ASYNC // newer than some headers
 #define UFFD_FEATURE_WP_ASYNC (1 << 15)
 #endif
-
-#define AT(i) ((char *)PLACE + (i) * PAGE)
-#define RANGE(at, n) { .start = (unsigned long)(at), .len = (n) }
-
-static int uffd;
-
-static long ctl(unsigned long request, void *arg)
-{
-	long r = ioctl(uffd, request, arg);
-	return r < 0 ? -errno : r;
-}
 
 static void make(long flags, unsigned long features)
 {
@@ -68,12 +54,6 @@ static void zero(void *to, unsigned long n, unsigned long mode)
 	struct uffdio_zeropage z = { .range = RANGE(to, n), .mode = mode, .zeropage = 12345 };
 	long r = ctl(UFFDIO_ZEROPAGE, &z);
 	printf("zeropage %p+%#lx mode %#lx = %s, done %ld\n", to, n, mode, outcome(r), (long)z.zeropage);
-}
-
-static void protect(void *at, unsigned long n, unsigned long mode)
-{
-	struct uffdio_writeprotect w = { .range = RANGE(at, n), .mode = mode };
-	printf("writeprotect %p+%#lx mode %#lx = %s\n", at, n, mode, outcome(ctl(UFFDIO_WRITEPROTECT, &w)));
 }
 
 // show prints maps and VmFlags of what lies at PLACE.
@@ -238,34 +218,11 @@ static void partial(void)
 	munmap(AT(0), 8 * PAGE);
 }
 
-static sigjmp_buf back;
-
-static void caught(int sig, siginfo_t *si, void *u)
-{
-	(void)u;
-	printf("signal %d code %d at %p\n", sig, si->si_code, si->si_addr);
-	siglongjmp(back, 1);
-}
-
 static void handle(void)
 {
 	struct sigaction sa = { .sa_sigaction = caught, .sa_flags = SA_SIGINFO };
 	sigaction(SIGBUS, &sa, 0);
 	sigaction(SIGSEGV, &sa, 0);
-}
-
-static void load(char *p)
-{
-	if (!sigsetjmp(back, 1))
-		printf("load %p: %02x\n", p, *(volatile char *)p);
-}
-
-static void store(char *p, char v)
-{
-	if (!sigsetjmp(back, 1)) {
-		*(volatile char *)p = v;
-		printf("store %p\n", p);
-	}
 }
 
 static void sigbus(void)

@@ -1,9 +1,6 @@
 // userfaultfd(2) over shared memory (missing and minor faults, protection), UFFDIO_MOVE,
 // UFFDIO_POISON.
-#include "guest.h"
-#include <linux/userfaultfd.h>
-#include <setjmp.h>
-#include <sys/ioctl.h>
+#include "uffd.h"
 
 // Newer than some headers.
 #ifndef UFFDIO_MOVE
@@ -18,19 +15,10 @@ struct uffdio_poison { struct uffdio_range range; uint64_t mode; int64_t updated
 #define WP_ASYNC (1 << 15)
 #define POPULATE_WRITE 23
 
-#define AT(i) ((char *)PLACE + (i) * PAGE)
-#define RANGE(at, n) { .start = (unsigned long)(at), .len = (n) }
 #define RW (PROT_READ | PROT_WRITE)
 enum { MISSING = 1, WP = 2, MINOR = 4 };
 
-static int uffd;
 static char src[8 * PAGE] __attribute__((aligned(4096)));
-
-static long ctl(unsigned long request, void *arg)
-{
-	long r = ioctl(uffd, request, arg);
-	return r < 0 ? -errno : r;
-}
 
 static void make(long flags, unsigned long features)
 {
@@ -63,12 +51,6 @@ static void ranged(const char *name, unsigned long request, void *to, unsigned l
 #define CONTINUE(...) ranged("continue", UFFDIO_CONTINUE, __VA_ARGS__)
 #define POISON(...) ranged("poison", UFFDIO_POISON, __VA_ARGS__)
 
-static void protect(void *at, unsigned long n, unsigned long mode)
-{
-	struct uffdio_writeprotect w = { .range = RANGE(at, n), .mode = mode };
-	printf("writeprotect %p+%#lx mode %#lx = %s\n", at, n, mode, outcome(ctl(UFFDIO_WRITEPROTECT, &w)));
-}
-
 static void move(void *to, void *from, unsigned long n, unsigned long mode)
 {
 	struct uffdio_move m = { .dst = (unsigned long)to, .src = (unsigned long)from, .len = n, .mode = mode, .move = 12345 };
@@ -87,29 +69,6 @@ static void pagemap(const char *what, char *at, int n)
 	for (int i = 0; i < n; i++)
 		printf(" %lx", (unsigned long)(e[i] >> 57));
 	printf("\n");
-}
-
-static sigjmp_buf back;
-
-static void caught(int sig, siginfo_t *si, void *u)
-{
-	(void)u;
-	printf("signal %d code %d at %p\n", sig, si->si_code, si->si_addr);
-	siglongjmp(back, 1);
-}
-
-static void load(char *p)
-{
-	if (!sigsetjmp(back, 1))
-		printf("load %p: %02x\n", p, *(volatile char *)p);
-}
-
-static void store(char *p, char c)
-{
-	if (!sigsetjmp(back, 1)) {
-		*(volatile char *)p = c;
-		printf("store %p\n", p);
-	}
 }
 
 static void flags(const char *what)
