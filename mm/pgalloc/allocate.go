@@ -131,6 +131,23 @@ func (f *MemoryFile) clear(fr memmap.FileRange) error {
 	return nil
 }
 
+// WriteFresh writes b, as long as fr, to fr, which the caller owns and nobody has mapped,
+// by a system call: ENOMEM. For more than a few pages that is quicker than to
+// write to memory that the host has yet to find, clear and map page by page.
+func (f *MemoryFile) WriteFresh(fr memmap.FileRange, b []byte) error {
+	for done := 0; done < len(b); {
+		n, err := unix.Pwrite(f.fd, b[done:], int64(fr.Start)+int64(done))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return noHostMemory(fr, err)
+		}
+		done += n
+	}
+	return nil
+}
+
 // noHostMemory is the refusal for a fault in pages of our own, which happens when
 // the host cannot find memory for them.
 func noHostMemory(fr memmap.FileRange, err error) error {

@@ -1,7 +1,11 @@
 package pgalloc
 
 import (
+	"bytes"
+	"errors"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"mmsh.dev/mmsh/memmap"
 )
@@ -75,4 +79,31 @@ func TestTranslations(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is written to new pages is there, and around it are zeroes; that the host has no
+// memory is told.
+func TestWriteFresh(t *testing.T) {
+	f := newFile(t, Options{})
+	fr := allocate(t, f, 5, 0)
+	want := make([]byte, 5*pageSize)
+	for i := range 3*pageSize + 100 {
+		want[pageSize/2+i] = byte(i%251 + 1)
+	}
+	part := memmap.FileRange{Start: fr.Start + pageSize/2, End: fr.Start + pageSize/2 + 3*pageSize + 100}
+	if err := f.WriteFresh(part, want[pageSize/2:][:part.Length()]); err != nil {
+		t.Fatal(err)
+	}
+	if got := memoryOf(t, f, fr); !bytes.Equal(got, want) {
+		t.Error("the pages hold something else")
+	}
+	fd := f.fd
+	f.fd = -1
+	err := f.WriteFresh(part, want[:part.Length()])
+	f.fd = fd
+	var r *memmap.Refusal
+	if !errors.As(err, &r) || r.Errno != unix.ENOMEM {
+		t.Errorf("without a host: %v", err)
+	}
+	f.DecRef(fr)
 }

@@ -49,6 +49,7 @@ func (p *Pages) WriteAt(b []byte, off uint64) (int, error) {
 	if end == off {
 		return 0, full
 	}
+	fresh := !p.runs.Overlaps(around(off, end))
 	filled, err := p.fill(around(off, end))
 	if err != nil {
 		full = err
@@ -58,14 +59,34 @@ func (p *Pages) WriteAt(b []byte, off uint64) (int, error) {
 	}
 	end = min(end, uint64(filled))
 	b = b[:end-off]
-	err = p.each(b, off, func(memory safemem.Seq, part []byte) (uint64, error) {
-		return safemem.Copy(memory, safemem.Of(part))
-	})
+	if fresh && len(b) >= freshWrite {
+		err = p.writeFresh(b, off)
+	} else {
+		err = p.each(b, off, func(memory safemem.Seq, part []byte) (uint64, error) {
+			return safemem.Copy(memory, safemem.Of(part))
+		})
+	}
 	if err != nil {
 		return 0, err
 	}
 	p.setSize(max(p.size, end))
 	return len(b), full
+}
+
+// freshWrite is from how many bytes on what is written to new pages is given to the host to
+// write: it neither clears them first nor faults at each.
+const freshWrite = 4 * memmap.PageSize
+
+// writeFresh writes b to pages that were just made. p.mu is held.
+func (p *Pages) writeFresh(b []byte, off uint64) error {
+	all := memmap.MappableRange{Start: memmap.MappableOffset(off), End: memmap.MappableOffset(off) + memmap.MappableOffset(len(b))}
+	for seg := range p.runs.In(all) {
+		mr := seg.Intersect(all)
+		if err := p.mem.WriteFresh(pgalloc.FrameRange(seg, mr), b[mr.Start-all.Start:mr.End-all.Start]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // each gives do the memory of every run in [off, off+len(b)) and the part of b

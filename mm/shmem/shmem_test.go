@@ -68,6 +68,27 @@ func TestReadWriteAndTranslateShareThePages(t *testing.T) {
 	}
 }
 
+// A long write to new pages, to some that are there, and to both says the same.
+func TestLongWrites(t *testing.T) {
+	p := New(newMemory(t, 0))
+	defer p.Drop()
+	var want []byte
+	for i, c := range []struct{ off, n int }{{100, freshWrite + 5}, {3, 2 * freshWrite}, {40 * page, freshWrite}, {38 * page, 9 * page}, {60*page + 1, freshWrite - 1}} {
+		b := bytes.Repeat([]byte{byte(i + 1), byte(7 * i), 3}, c.n)[:c.n]
+		if n, err := p.WriteAt(b, uint64(c.off)); n != len(b) || err != nil {
+			t.Fatalf("%d bytes at %#x: %d, %v", c.n, c.off, n, err)
+		}
+		if end := c.off + c.n; end > len(want) {
+			want = append(want, make([]byte, end-len(want))...)
+		}
+		copy(want[c.off:], b)
+	}
+	got := make([]byte, len(want)+page)
+	if n, err := p.ReadAt(got, 0); n != len(want) || err != nil || !bytes.Equal(got[:n], want) {
+		t.Errorf("the file has %d bytes, want %d; %v; the same: %v", n, len(want), err, bytes.Equal(got[:n], want))
+	}
+}
+
 // A mapping beyond the last page is SIGBUS; anonymous memory has whole pages and
 // allocates around the touched one, a file does not.
 func TestTranslateEndsWithTheFile(t *testing.T) {

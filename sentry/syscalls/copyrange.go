@@ -98,9 +98,10 @@ func startOf(e end, off *int64) int64 {
 
 // copyBytes copies count bytes, a chunk at a time, and moves the offsets on.
 func copyBytes(in, out end, offIn, offOut *int64, count uint64) (done uint64, err error) {
-	buf := make([]byte, min(count, maxChunk))
+	buf := borrow(min(count, maxChunk))
+	defer giveBack(buf)
 	for done < count {
-		p := buf[:min(count-done, maxChunk)]
+		p := (*buf)[:min(count-done, maxChunk)]
 		var at int64
 		var n, k int
 		if offIn != nil {

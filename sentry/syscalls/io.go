@@ -41,14 +41,15 @@ type reader func(p []byte, commit func(n int) (int, error)) (int, error)
 // it was asked for. What was read before an error counts.
 func fill(t *sentry.Task, op string, d *vfs.Description, v vector, m rwMode, next reader) (uintptr, error) {
 	left := v.total()
-	buf := make([]byte, min(left, maxChunk))
+	buf := borrow(min(left, maxChunk))
+	defer giveBack(buf)
 	done := uint64(0)
 	asks := t.WaitingActor
 	if d.File().Seekable() { // whose offset is locked meanwhile: what may have to be waited for comes first
 		asks = t.Actor
 	}
 	for {
-		p := buf[:min(left, maxChunk)]
+		p := (*buf)[:min(left, maxChunk)]
 		if d.File().Seekable() {
 			t.MM().Prefault(t.WaitingActor(op), v.first(uint64(len(p))), memmap.Write)
 		}
@@ -70,10 +71,11 @@ func fill(t *sentry.Task, op string, d *vfs.Description, v vector, m rwMode, nex
 // it was given. What was written before an error counts.
 func drain(t *sentry.Task, op string, d *vfs.Description, v vector, m rwMode, next func(p []byte) (int, error)) (uintptr, error) {
 	left := v.total()
-	buf := make([]byte, min(left, maxChunk))
+	buf := borrow(min(left, maxChunk))
+	defer giveBack(buf)
 	done := uint64(0)
 	for {
-		p := buf[:min(left, maxChunk)]
+		p := (*buf)[:min(left, maxChunk)]
 		got, memErr := v.gather(t, op, p)
 		if got == 0 && memErr != nil {
 			return orError(done, memErr)

@@ -71,10 +71,11 @@ func send(t *sentry.Task, in, out end, off int64, count uint64) (uint64, error) 
 		n, err := fileToPipe(t, in, out, given, count, out.impatient(0))
 		return uint64(n), err
 	}
-	buf := make([]byte, min(count, maxChunk))
+	buf := borrow(min(count, maxChunk))
+	defer giveBack(buf)
 	done := uint64(0)
 	for done < count {
-		n, asked, err := sendChunk(t, in, out, given, buf[:min(count-done, maxChunk)])
+		n, asked, err := sendChunk(t, in, out, given, (*buf)[:min(count-done, maxChunk)])
 		done += uint64(n)
 		if err != nil || n < asked {
 			return done, err
