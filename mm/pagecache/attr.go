@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"mmsh.dev/mmsh/memmap"
 )
 
 // Attr returns the file's attributes as its users see them. ok is false if f is
@@ -17,6 +19,33 @@ func (f *File) Attr() (a Attr, ok bool) {
 	}
 	f.noteMappedWrites()
 	return w.attr, true
+}
+
+// holed is a Backing that knows its holes.
+type holed interface {
+	// Hole returns how many bytes of whole pages in [off, end) it has no room for yet.
+	Hole(off, end uint64) uint64
+}
+
+// Delayed returns how many bytes of dirty pages lie in holes of the Backing: those for
+// which it will have to find room. Linux counts them as if it had (st_blocks).
+func (f *File) Delayed() uint64 {
+	f.attrMu.Lock()
+	defer f.attrMu.Unlock()
+	w := f.writer()
+	b, ok := f.backing.(holed)
+	if w == nil || f.host != nil || !ok {
+		return 0
+	}
+	f.dataMu.RLock()
+	end, _ := memmap.PageRoundUp(w.attr.Size) // of a file: it cannot overflow
+	dirty := f.dirty.in(memmap.MappableRange{End: memmap.MappableOffset(end)})
+	f.dataMu.RUnlock()
+	n := uint64(0)
+	for _, seg := range dirty {
+		n += b.Hole(uint64(seg.Start), uint64(seg.End))
+	}
+	return n
 }
 
 // SetPermissions sets the mode's bits 07777, in the Backing first: if that fails

@@ -56,6 +56,14 @@ func (c *Cache) Attr(dev, ino uint64) (a Attr, ok bool) {
 	return Attr{}, false
 }
 
+// Delayed is File.Delayed of a file that somebody has open for writing, else 0.
+func (c *Cache) Delayed(dev, ino uint64) uint64 {
+	if f := c.writer(dev, ino); f != nil {
+		return f.Delayed()
+	}
+	return 0
+}
+
 // Change calls do with the File of that inode that somebody has open for writing
 // and returns its error; ok is false if there is none.
 func (c *Cache) Change(dev, ino uint64, do func(*File) error) (ok bool, err error) {

@@ -14,5 +14,17 @@ int main(int argc, char **argv)
 		fstat(fd, &st);
 		printf("%#lx: %ld\n", at, (long)st.st_blocks);
 	}
+	char at_end[300] = "x";
+	pwrite(fd, at_end, sizeof at_end, size - 100);
+	p[size - PAGE] = 1;
+	fstat(fd, &st);
+	printf("over the end: %ld of %ld\n", (long)st.st_blocks, (long)st.st_size);
+	ftruncate(fd, 9 * PAGE);
+	p[8 * PAGE] = 1;
+	fstat(fd, &st);
+	printf("cut: %ld\n", (long)st.st_blocks);
+	fsync(fd);
+	fstat(fd, &st);
+	printf("synced: %ld\n", (long)st.st_blocks);
 	return unlink(argv[1]);
 }

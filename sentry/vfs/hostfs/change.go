@@ -187,6 +187,7 @@ func (fs *FS) stat(fd int) (unix.Stat_t, error) {
 	if a, ok := fs.cache.Attr(st.Dev, st.Ino); ok {
 		st.Size = int64(a.Size)
 		st.Atim, st.Mtim, st.Ctim = unix.NsecToTimespec(a.ATime), unix.NsecToTimespec(a.MTime), unix.NsecToTimespec(a.CTime)
+		st.Blocks += int64(fs.cache.Delayed(st.Dev, st.Ino) / 512)
 	}
 	return st, nil
 }

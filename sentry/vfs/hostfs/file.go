@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mmsh.dev/mmsh/memmap"
 	"mmsh.dev/mmsh/memmap/safemem"
 	"mmsh.dev/mmsh/mm/pagecache"
 	"mmsh.dev/mmsh/sentry/vfs"
@@ -77,6 +78,30 @@ func hugeAligned(kind int64) bool {
 
 // FD returns the host's descriptor, for a cache that has it mapped.
 func (b backing) FD() int { return b.fd }
+
+// Hole returns how many bytes of whole pages in [off, end) lie in holes: none if the host
+// does not know.
+func (b backing) Hole(off, end uint64) uint64 {
+	n := uint64(0)
+	for off < end {
+		data, err := unix.Seek(b.fd, int64(off), unix.SEEK_DATA)
+		if err == unix.ENXIO {
+			return n + end - off
+		}
+		if err != nil {
+			return n
+		}
+		from := min(uint64(data)&^(memmap.PageSize-1), end)
+		n += from - off
+		hole, err := unix.Seek(b.fd, data, unix.SEEK_HOLE)
+		if next, ok := memmap.PageRoundUp(uint64(hole)); err == nil && ok && next > off {
+			off = next
+			continue
+		}
+		return n
+	}
+	return n
+}
 
 func (b backing) Close() error { return b.fs.fds.close(b.fd) }
 
