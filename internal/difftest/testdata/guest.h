@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -79,6 +80,23 @@ static inline char *slurp(const char *path)
 	text[len] = 0;
 	return text;
 }
+
+// keep_ringing rings SIGALRM again and again, or no more: one that rings once may come before
+// the call that it is to interrupt.
+static inline void keep_ringing(int on)
+{
+	struct itimerval t = {{0, on ? 20000 : 0}, {0, on ? 20000 : 0}};
+	setitimer(ITIMER_REAL, &t, NULL);
+}
+
+// INTERRUPTED is CALL of what waits until a signal comes.
+#define INTERRUPTED(name, ...) \
+	do { \
+		keep_ringing(1); \
+		long r_ = NR(name, __VA_ARGS__); \
+		keep_ringing(0); \
+		printf("interrupted %s(%s) = %s\n", #name, #__VA_ARGS__, outcome(r_)); \
+	} while (0)
 
 // show_maps prints /proc/self/maps.
 static inline void show_maps(const char *when)

@@ -129,6 +129,22 @@ static void leader(void)
 	CALL(ioctl, m, TIOCNOTTY, 0);
 }
 
+// await_sleep returns when a process waits in a call.
+static void await_sleep(int pid)
+{
+	char path[32], b[1000];
+	char *p;
+	sprintf(path, "/proc/%d/stat", pid);
+	do {
+		sched_yield();
+		int fd = open(path, O_RDONLY);
+		long n = read(fd, b, sizeof b - 1);
+		close(fd);
+		b[n < 0 ? 0 : n] = 0;
+		p = strrchr(b, ')');
+	} while (p && p[2] != 'S');
+}
+
 static void keys(void)
 {
 	handle_all();
@@ -159,7 +175,7 @@ static void keys(void)
 	CALL(ioctl, s, TIOCSTI, 8);
 	CALL(read, s, b, 10);
 	if (fork() == 0) {
-		nanosleep((struct timespec[]){pace(10)}, NULL);
+		await_sleep(getppid());
 		type("\003");
 		_exit(0);
 	}
@@ -169,7 +185,7 @@ static void keys(void)
 		;
 	handle(SIGINT, count, SA_RESTART);
 	if (fork() == 0) {
-		nanosleep((struct timespec[]){pace(10)}, NULL);
+		await_sleep(getppid());
 		type("\003");
 		type("line\n");
 		_exit(0);
@@ -347,22 +363,25 @@ static void hangup(void)
 {
 	int p[2];
 	char b[100];
+	sigset_t all, none;
 	pipe(p);
 	fflush(stdout);
 	pid_t child = fork();
-	if (child == 0) { // in the background, to see what the leader's end brings
+	if (child == 0) { // in another group, to see what the leader's end brings
 		setpgid(0, 0);
 		handle_all();
 		close(m);
+		sigfillset(&all);
+		sigemptyset(&none);
+		sigprocmask(SIG_BLOCK, &all, NULL);
 		write(p[1], "r", 1);
-		close(p[1]);
-		pause();
+		while (!got[SIGCONT]) // which is sent last
+			sigsuspend(&none);
 		signals("the other group");
 		dev_tty("the other group");
 		fflush(stdout);
 		_exit(0);
 	}
-	close(p[1]);
 	read(p[0], b, 1);
 	handle(SIGTTOU, SIG_IGN, 0);
 	tcsetpgrp(s, child);
@@ -381,12 +400,14 @@ int main(void)
 	m = open("/dev/ptmx", O_RDWR | O_NOCTTY);
 	unlockpt(m);
 	s = open(ptsname(m), O_RDWR | O_NOCTTY);
-	int done[2];
-	pipe(done);
+	int done[2], alone[2];
+	pipe(done), pipe(alone);
 	fflush(stdout);
 	pid_t child = fork();
 	if (child == 0) {
-		alarm(50);
+		alarm(50 + pace(100).tv_sec);
+		close(alone[1]);
+		read(alone[0], &child, 1); // until nobody else has the master
 		void (*parts[])(void) = {leader, keys, background, masters, speeds, hangup};
 		const char *names[] = {"leader", "keys", "background", "masters", "speeds", "hangup"};
 		for (int i = 0; i < 6; i++) {
@@ -398,6 +419,7 @@ int main(void)
 	}
 	close(m);
 	close(s);
+	close(alone[1]);
 	close(done[1]);
 	wait(NULL);
 	read(done[0], &child, 1); // until all of the child's children are gone

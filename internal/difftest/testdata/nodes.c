@@ -154,10 +154,8 @@ static void meeting(void)
 	close(fd);
 	struct sigaction act = {.sa_handler = interrupted};
 	sigaction(SIGALRM, &act, NULL);
-	alarm(1);
-	CALL(open, "fifo", O_RDONLY);
-	alarm(1);
-	CALL(open, "fifo", O_WRONLY);
+	INTERRUPTED(open, "fifo", O_RDONLY);
+	INTERRUPTED(open, "fifo", O_WRONLY);
 	CALL(open, "fifo", O_WRONLY | O_NONBLOCK);
 }
 

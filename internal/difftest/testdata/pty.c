@@ -380,7 +380,7 @@ int main(void)
 {
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	signal(SIGALRM, SIG_DFL);
-	alarm(50);
+	alarm(50 + pace(500).tv_sec);
 	void (*parts[])(void) = {editing, echoes, output, raw_mode, long_lines, flow, packets, ends};
 	const char *names[] = {"editing", "echoes", "output", "raw", "long", "flow", "packets", "ends"};
 	for (int i = 0; i < 8; i++) {

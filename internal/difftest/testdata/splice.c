@@ -397,18 +397,13 @@ static void blocking(void)
 	fresh(0);
 	struct sigaction act = {.sa_handler = broken};
 	sigaction(SIGALRM, &act, NULL);
-	alarm(1);
-	CALL(splice, a[0], 0, b[1], 0, 10, 0);
-	alarm(1);
-	CALL(tee, a[0], b[1], 10, 0);
+	INTERRUPTED(splice, a[0], 0, b[1], 0, 10, 0);
+	INTERRUPTED(tee, a[0], b[1], 10, 0);
 	struct iovec iov = {buf, 10};
-	alarm(1);
-	CALL(vmsplice, a[0], &iov, 1, 0);
+	INTERRUPTED(vmsplice, a[0], &iov, 1, 0);
 	write(a[1], buf, 65536);
-	alarm(1);
-	CALL(vmsplice, a[1], &iov, 1, 0);
-	alarm(1);
-	CALL(write, a[1], buf, 70000);
+	INTERRUPTED(vmsplice, a[1], &iov, 1, 0);
+	INTERRUPTED(write, a[1], buf, 70000);
 }
 
 static void ranges(void)
