@@ -234,7 +234,7 @@ func runDirty(c *call) (view.Value, error) {
 		row := view.Unwritten{Name: nameOf(f), Unused: unused[f.Backed], Ranges: []view.Span{}}
 		row.Dirty, row.Kept = debugger.Dirty(runs)
 		if f.Backed != nil && f.Backed.LastError() != nil {
-			row.Error = f.Backed.LastError().Error()
+			row.Error, row.Tries = f.Backed.LastError().Error(), f.Backed.LastTries()
 		}
 		if row.Dirty == 0 && !row.Unused && row.Error == "" {
 			continue

@@ -103,7 +103,7 @@ func (f *File) InvalidateUnsavable() error {
 
 // unwrittenReason is why pages are dirty that were just written back.
 func (f *File) unwrittenReason() error {
-	if err := f.failures.last(); err != nil {
+	if err := f.LastError(); err != nil {
 		return err
 	}
 	return unix.EBUSY // a mapping writes them

@@ -5,28 +5,30 @@ import "sync"
 // failures remembers that writeback failed, so that every open of the file hears
 // of it once: as Linux's errseq_t. The zero failures has had none.
 type failures struct {
-	mu   sync.Mutex
-	n    uint64 // failures told apart
-	seen bool   // somebody has heard of the last one
-	err  error  // the last one
+	mu    sync.Mutex
+	n     uint64 // failures told apart
+	seen  bool   // somebody has heard of the last one
+	err   error  // the last one
+	tries int    // how often it was met, one after the other
 }
 
 // heard is how far one open of a file has heard of its failures. failures.mu.
 type heard uint64
 
-// record notes err, if it is one, and returns it. Failures that nobody has heard
-// of in between are one.
-func (s *failures) record(err error) error {
-	if err == nil {
-		return nil
-	}
+// record notes err and reports whether it is news: the same again, that nobody has heard
+// of in between, is one failure that was met once more.
+func (s *failures) record(err error) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	news = s.n == 0 || s.seen || s.err.Error() != err.Error()
 	if s.n == 0 || s.seen {
 		s.n++
 	}
+	if s.tries++; news {
+		s.tries = 1
+	}
 	s.err, s.seen = err, false
-	return err
+	return news
 }
 
 // sample returns where an open begins: it is told of the last failure only if
@@ -51,9 +53,9 @@ func (s *failures) report(h *heard) error {
 	return s.err
 }
 
-// last returns the last failure, nil if there was none.
-func (s *failures) last() error {
+// last returns the last failure, nil if there was none, and how often it was met.
+func (s *failures) last() (err error, tries int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err
+	return s.err, s.tries
 }

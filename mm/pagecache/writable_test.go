@@ -132,6 +132,43 @@ func TestReadersAndWritersShare(t *testing.T) {
 	}
 }
 
+// A failure that the background meets again and again is one failure: who listens is told
+// once, until somebody has heard of it, or it is another.
+func TestFailuresThatRepeatAreOne(t *testing.T) {
+	c, s := newCache(t, 0), newStore(page)
+	told := 0
+	c.OnFailure(func(*File, error) { told++ })
+	f := c.openStore(s, 1)
+	f.IncRef()
+	h := NewWritableHandle(f, "/a")
+	touchForWrite(t, f, pagesAt(0, 1))[0] = 'x'
+	check := func(what string, wantTold, wantTries int) {
+		t.Helper()
+		if told != wantTold || f.LastTries() != wantTries {
+			t.Errorf("%s: told %d times of %d tries, want %d of %d", what, told, f.LastTries(), wantTold, wantTries)
+		}
+	}
+	s.fail = errDisk
+	for range 3 {
+		if _, err := c.WriteSome(page); !errors.Is(err, errDisk) {
+			t.Error(err)
+		}
+	}
+	check("three steps", 1, 3)
+	s.fail = errBroken
+	_, _ = c.WriteSome(page)
+	check("another failure", 2, 1)
+	if err := h.Sync(); !errors.Is(err, errBroken) {
+		t.Error(err)
+	}
+	_, _ = c.WriteSome(page)
+	check("after a sync that heard of it", 3, 1)
+	s.fail = nil
+	if err := errors.Join(h.Release(), f.DecRef()); err != nil && !errors.Is(err, errBroken) {
+		t.Error(err)
+	}
+}
+
 // Every open hears of a failed writeback once, and of each new one; the pages stay.
 func TestFailuresAreToldOnce(t *testing.T) {
 	c, s := newCache(t, 0), newStore(page)

@@ -36,12 +36,13 @@ func (f *File) writeDirty(mr memmap.MappableRange, most uint64) (n uint64, reach
 	return n, mr.End, nil
 }
 
-// fail records a failure of writeback, if err is one, and returns it.
+// fail records a failure of writeback, if err is one, and returns it. Whoever waits for
+// failures is told of each once, however often it is tried again.
 func (f *File) fail(err error) error {
-	if err != nil && f.cache.failed != nil {
+	if err != nil && f.failures.record(err) && f.cache.failed != nil {
 		f.cache.failed(f, err)
 	}
-	return f.failures.record(err)
+	return err
 }
 
 // writePages writes mr, all of which is cached, up to the file's end. It returns

@@ -128,6 +128,7 @@ type Unwritten struct {
 	Kept   uint64 `json:"kept_dirty"` // of those, that a mapping may be writing
 	Unused bool   `json:"unused"`     // nobody has it open or mapped any more
 	Error  string `json:"error,omitempty"`
+	Tries  int    `json:"tries,omitempty"` // how often that was met, one after the other
 	Ranges []Span `json:"ranges"`
 }
 
@@ -154,6 +155,9 @@ func (v Dirty) Text(p *Printer) {
 		reason := r.Error
 		if reason == "" {
 			reason = "-"
+		}
+		if r.Tries > 1 {
+			reason += fmt.Sprintf(" (%d times)", r.Tries)
 		}
 		name := r.Name
 		if r.Unused {
