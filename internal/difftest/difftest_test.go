@@ -49,7 +49,7 @@ func TestDifferentialPrograms(t *testing.T) {
 var calls = []string{
 	"mmap", "munmap", "mremap", "brk", "advise", "maps", "rss", "lock", "advice", "mdwe", "policy", "processvm", "remap", "uffd", "lazyfree", "overcommit",
 	"droppable", "pagescan", "uffdshared", "special",
-	"files", "order", "tail", "fds", "poll", "devices", "memfd", "shm", "mapfiles",
+	"files", "order", "largepipe", "tail", "fds", "poll", "devices", "memfd", "shm", "mapfiles",
 	"fork", "signals", "sigreturn", "faults", "futex", "identity", "caps", "time",
 }
 

@@ -1,6 +1,7 @@
 package syscalls
 
 import (
+	"errors"
 	"math"
 
 	"golang.org/x/sys/unix"
@@ -38,12 +39,15 @@ func copyFileRange(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	if n == 0 {
 		return 0, err
 	}
-	for at, off := range map[uint64]*int64{a[1]: offIn, a[3]: offOut} {
-		if off != nil {
-			if err := copyOut(t, addr(at), *off); err != nil {
-				return 0, err
-			}
-		}
+	err = nil // what was copied counts
+	if offIn != nil {
+		err = copyOut(t, addr(a[1]), *offIn)
+	}
+	if offOut != nil { // whatever became of the other
+		err = errors.Join(err, copyOut(t, addr(a[3]), *offOut))
+	}
+	if err != nil {
+		return 0, err
 	}
 	return uintptr(n), nil
 }

@@ -131,6 +131,13 @@ func awaitRoom(t *sentry.Task, out end, noWait bool) (room int, err error) {
 	return room, err
 }
 
+// piped is how many of count bytes a call moves into so many free slots, the first of
+// which it fills from byte lead on: no more than we hold at once, which is what a pipe has
+// room for that nobody with a capability made larger.
+func piped(count uint64, room, lead int) uint64 {
+	return min(count, uint64(room*memmap.PageSize-lead), maxChunk)
+}
+
 // fileToPipe moves up to count bytes of a file from *off on, or from its own offset if
 // off is nil, into a pipe, as much as there is room for. It waits for any room unless
 // noWait.
@@ -154,7 +161,7 @@ func fileToPipe(t *sentry.Task, in, out end, off *int64, count uint64, noWait bo
 	if paged { // a slot a page
 		lead = int(at % memmap.PageSize)
 	}
-	buf := make([]byte, min(count, uint64(room*memmap.PageSize-lead)))
+	buf := make([]byte, piped(count, room, lead))
 	n, err := untilReady(t, in.Description, unix.POLLIN, !noWait, func() (n int, err error) {
 		if off != nil {
 			return in.PRead(buf, *off)
@@ -312,23 +319,25 @@ func vmsplice(t *sentry.Task, a sentry.Args) (uintptr, error) {
 	return pipeToMemory(t, e, v, e.impatient(flags))
 }
 
-// memoryToPipe puts in as much of v as there is room for: a slot a page, of each range
-// anew.
+// memoryToPipe puts in as much of v as there is room for, as fileToPipe does: a slot a
+// page, of each range anew.
 func memoryToPipe(t *sentry.Task, out end, v vector, noWait bool) (uintptr, error) {
 	room, err := awaitRoom(t, out, noWait)
 	if err != nil {
 		return 0, err
 	}
 	done := uint64(0)
+	left := uint64(maxChunk)
 	for _, ar := range v {
-		if room == 0 {
+		if room == 0 || left == 0 {
 			break
 		}
 		lead := int(ar.Start % memmap.PageSize)
-		buf := make([]byte, min(ar.Length(), uint64(room*memmap.PageSize-lead)))
+		buf := make([]byte, min(left, piped(ar.Length(), room, lead)))
 		n, err := guestRead(t, "vmsplice", ar.Start, buf)
 		out.pipe.Put(buf[:n], lead)
 		done += uint64(n)
+		left -= uint64(n)
 		room -= (lead + n + memmap.PageSize - 1) / memmap.PageSize
 		if n < len(buf) {
 			return orError(done, err)

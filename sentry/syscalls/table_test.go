@@ -171,3 +171,17 @@ func TestVectorDropFirst(t *testing.T) {
 		t.Errorf("dropFirst changed the vector to %v", v)
 	}
 }
+
+// However large a pipe is, a call holds a bounded number of bytes: many of them at once
+// must not exhaust the shell.
+func TestPiped(t *testing.T) {
+	for _, c := range []struct {
+		count      uint64
+		room, lead int
+		want       uint64
+	}{{100, 16, 0, 100}, {1 << 40, 16, 0, 16 * 4096}, {1 << 40, 16, 100, 16*4096 - 100}, {1 << 40, 1 << 16, 0, maxChunk}} {
+		if got := piped(c.count, c.room, c.lead); got != c.want {
+			t.Errorf("%d bytes into %d slots from %d on: %d, want %d", c.count, c.room, c.lead, got, c.want)
+		}
+	}
+}

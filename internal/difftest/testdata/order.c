@@ -45,6 +45,14 @@ int main(void)
 	CALL(process_vm_readv, getpid(), &page, 0x100000000, &page, 1, 0);
 	CALL(process_vm_readv, getpid(), &page, 1, &page, 0x100000000, 0);
 	CALL(process_vm_readv, getpid(), bad, 2, &page, 1, 0);
+	printf("offsets that cannot be written back\n");
+	loff_t *from = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), to = 50;
+	mprotect(from, PAGE, PROT_READ);
+	for (int i = 0; i < 5; i++) {
+		to = 50;
+		CALL(copy_file_range, m, from, m, &to, 10, 0);
+		printf("to %ld\n", (long)to);
+	}
 	printf("flags that are ints\n");
 	CALL(copy_file_range, m, 0, m, 0, 0, 0x100000000);
 	CALL(copy_file_range, m, 0, m, 0, 0, 1);
