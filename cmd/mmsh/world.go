@@ -88,7 +88,7 @@ func (m *machine) newWorld() (*debugger.World, error) {
 		return nil, fmt.Errorf("--root %s: %w", root, err)
 	}
 	tree, dev, pts := vfs.NewTree(private), devfs.New(), pty.New(pty.Options{})
-	dev.Terminals = pts
+	dev.Terminals, dev.Places = pts, []string{"pts", "shm"}
 	tree.Mount("/dev", dev)
 	tree.Mount("/dev/pts", pts)
 	shm := memfs.New(m.memory, memfs.Options{At: "/dev/shm", Mode: unix.S_ISVTX | 0o777, Minor: 41})

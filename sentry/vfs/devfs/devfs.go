@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,8 @@ type FS struct {
 	Terminals Ptmx
 	// Jobs knows whose terminal tty is; nil: nobody has one.
 	Jobs vfs.Jobs
+	// Places are empty directories, for others to be mounted at: "shm".
+	Places []string
 }
 
 // Ptmx is a devpts.
@@ -70,6 +73,9 @@ func (fs *FS) Walk(path string, who vfs.Caller) (vfs.Node, string, error) {
 		}
 		return &node{attr(kindInode(i), kinds[i].mode()), fs, &kinds[i], who.PID}, "", nil
 	}
+	if i := slices.Index(fs.Places, name); i >= 0 && !deeper {
+		return &synth.Dir{Attr: attr(fs.placeInode(i), 0o755), Parent: 1, List: nothing}, "", nil
+	}
 	if name == ptmx && fs.Terminals != nil {
 		if deeper {
 			return nil, "", fmt.Errorf("%w: /dev/%s is no directory", unix.ENOTDIR, name)
@@ -99,6 +105,9 @@ func (fs *FS) root() *synth.Dir {
 		if fs.Terminals != nil {
 			all = append(all, vfs.Dirent{Name: ptmx, Inode: kindInode(len(kinds)), Type: unix.DT_CHR})
 		}
+		for i, name := range fs.Places {
+			all = append(all, vfs.Dirent{Name: name, Inode: fs.placeInode(i), Type: unix.DT_DIR})
+		}
 		return all, nil
 	}
 	return &synth.Dir{Attr: attr(1, 0o755), Parent: 1, List: list}
@@ -106,6 +115,12 @@ func (fs *FS) root() *synth.Dir {
 
 func linkInode(i int) uint64 { return uint64(2 + i) }
 func kindInode(i int) uint64 { return uint64(2 + len(links) + i) }
+
+
+// placeInode is behind that of ptmx.
+func (fs *FS) placeInode(i int) uint64 { return kindInode(len(kinds)) + 1 + uint64(i) }
+
+func nothing() ([]vfs.Dirent, error) { return nil, nil }
 
 func attr(ino uint64, mode uint32) synth.Attr {
 	return synth.Attr{Dev: device, Ino: ino, Mode: mode}

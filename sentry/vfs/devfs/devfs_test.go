@@ -92,12 +92,19 @@ func TestSinks(t *testing.T) {
 
 // The directory lists what can be found in it.
 func TestDirectory(t *testing.T) {
-	c, err := vfs.NewTree(New()).NewContext("/")
+	fs := New()
+	fs.Places = []string{"pts", "shm"}
+	c, err := vfs.NewTree(fs).NewContext("/")
 	if err != nil {
 		t.Fatal(err)
 	}
+	d, err := c.Open(vfs.Where{Path: "/"}, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.DecRef()
 	names := map[string]bool{}
-	err = open(t, "/", unix.O_RDONLY|unix.O_DIRECTORY).ReadDir(func(e vfs.Dirent) bool {
+	err = d.ReadDir(func(e vfs.Dirent) bool {
 		names[e.Name] = true
 		st, err := c.Stat(vfs.Where{Path: e.Name}, unix.AT_SYMLINK_NOFOLLOW)
 		if err != nil || st.Ino != e.Inode || uint32(e.Type)<<12 != st.Mode&unix.S_IFMT {
@@ -105,8 +112,13 @@ func TestDirectory(t *testing.T) {
 		}
 		return true
 	})
-	if err != nil || !names["null"] || !names["stdin"] || !names["."] || len(names) != 13 {
+	if err != nil || !names["null"] || !names["stdin"] || !names["."] || !names["shm"] || len(names) != 15 {
 		t.Errorf("%v, %v", names, err)
+	}
+	for _, path := range []string{"shm/x", "null/x"} {
+		if _, err := c.Stat(vfs.Where{Path: path}, 0); !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 	if text, err := c.Readlink(vfs.Where{Path: "stdout"}); text != "/proc/self/fd/1" || err != nil {
 		t.Errorf("%q, %v", text, err)
