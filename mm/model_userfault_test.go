@@ -84,6 +84,8 @@ func (pl *player) fill(a [6]int) {
 		want = unix.EINVAL
 	case q.frame != nil || q.here == present:
 		want = unix.EEXIST
+	case zeroed && (q.guard || q.protected): // zeroes go where nothing is, not even a marker
+		want = unix.EEXIST
 	}
 	ar := addrOf(i).Page()
 	content := filled(page, a[2])

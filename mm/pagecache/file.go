@@ -42,11 +42,12 @@ type File struct {
 	maps   memmap.MappingSet
 	cursor memmap.MappableOffset // where WriteSome goes on
 
-	dataMu sync.RWMutex
-	pages  pgalloc.Frames
-	dirty  dirtySet
-	w      *writable // nil: open for reading only; written with mapsMu as well
-	taken  *pageSet  // what is translated during an eviction, else nil
+	dataMu  sync.RWMutex
+	pages   pgalloc.Frames
+	readers sequence
+	dirty   dirtySet
+	w       *writable // nil: open for reading only; written with mapsMu as well
+	taken   *pageSet  // what is translated during an eviction, else nil
 }
 
 // everything is all offsets that pages can have.

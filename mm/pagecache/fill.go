@@ -16,14 +16,32 @@ import (
 // returns the first error; what was read before it is cached. dataMu is held for
 // writing.
 func (f *File) fill(required memmap.MappableRange, end memmap.MappableOffset) error {
+	if f.pages.Covers(required) {
+		return nil
+	}
 	ahead := required
-	ahead.End = min(end, max(required.End, required.Start+readahead))
+	ahead.End = min(end, max(required.End, required.Start+f.readers.ahead(required)))
+	f.readers.next = ahead.End
 	err := f.fillGaps(required, ahead)
 	if !errors.Is(err, unix.ENOMEM) {
 		return err
 	}
 	f.cache.evictUnmapped(required.Length(), f.others())
 	return f.fillGaps(required, required)
+}
+
+// sequence knows where who reads a file from page to page would miss one next, and how
+// much is read for him there.
+type sequence struct{ next, size memmap.MappableOffset }
+
+// ahead returns how much is read where required is missing, in bytes.
+func (s *sequence) ahead(required memmap.MappableRange) memmap.MappableOffset {
+	if required.Start != s.next || required.Start == 0 {
+		s.size = readahead
+	} else {
+		s.size = min(4*s.size, mostAhead)
+	}
+	return s.size
 }
 
 // fillGaps fills the gaps of ahead that begin in required.

@@ -45,3 +45,6 @@ type Key struct {
 // readahead is how much is read from a file at once, in bytes, where less is
 // asked for. It fills the cache only: what is mapped is the fault window's affair.
 const readahead = 64 << 10
+
+// mostAhead is the most that is read at once for who reads on and on.
+const mostAhead = 1 << 20

@@ -133,6 +133,25 @@ func (d *disk) padded(mr memmap.MappableRange) []byte {
 	return all[min(int(mr.Start), len(all)):min(int(mr.End), len(all))]
 }
 
+// Who reads on and on has more and more read ahead of him; who jumps begins anew.
+func TestReadaheadGrows(t *testing.T) {
+	c := newCache(t, 0)
+	f := c.openTest(t, 1, newDisk(2000*page))
+	cached := uint64(0)
+	for _, tt := range []struct{ at, more uint64 }{{0, 16}, {16, 64}, {80, 256}, {336, 256}, {1000, 16}, {1016, 64}, {592, 16}, {1999, 1}} {
+		if _, err := translate(t, f, pagesAt(tt.at, 1), pagesAt(tt.at, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Cached()/page - cached; got != tt.more {
+			t.Errorf("at page %d: %d pages more, want %d", tt.at, got, tt.more)
+		}
+		cached = f.Cached() / page
+		if _, err := translate(t, f, pagesAt(tt.at, 1), pagesAt(tt.at, 1)); err != nil || f.Cached()/page != cached {
+			t.Errorf("page %d, which is there: %d pages, %v", tt.at, f.Cached()/page-cached, err)
+		}
+	}
+}
+
 // A page is read when it is touched, with what follows up to the readahead, once.
 // The rest of the last page is zero; beyond it is a bus error.
 func TestPagesAreReadAsTheyAreTouched(t *testing.T) {

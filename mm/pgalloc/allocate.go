@@ -3,6 +3,7 @@ package pgalloc
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -181,6 +182,12 @@ func (f *MemoryFile) AllocateCopy(src safemem.Seq, kind Kind, near memmap.FileOf
 	return f.keep(fr, n-n%memmap.PageSize), &memmap.BusError{Err: err}
 }
 
+// fillStep is how much AllocateFill has read at once, into a buffer of fillBuffers: into
+// memory that the host has yet to find it would fault at each page.
+const fillStep = 64 << 10
+
+var fillBuffers = sync.Pool{New: func() any { b := make([]byte, fillStep); return &b }}
+
 // AllocateFill is Allocate of n bytes filled by r until r is short or fails. The
 // rest of the last page touched is zero; whole pages that r did not reach are
 // given back. It returns what was kept (perhaps empty) and r's error.
@@ -189,20 +196,29 @@ func (f *MemoryFile) AllocateFill(n uint64, kind Kind, near memmap.FileOffset, r
 	if err != nil {
 		return memmap.FileRange{}, err
 	}
-	dst, err := f.MapInternal(fr, memmap.Write)
-	if err != nil {
-		f.DecRef(fr)
-		return memmap.FileRange{}, err
-	}
-	done, readErr := r.ReadToBlocks(dst)
-	if done > n {
-		panic(fmt.Sprintf("pgalloc: a reader filled %d of %d bytes", done, n))
+	buf := fillBuffers.Get().(*[]byte)
+	defer fillBuffers.Put(buf)
+	var readErr error
+	done := uint64(0)
+	for done < n && readErr == nil {
+		part := (*buf)[:min(n-done, fillStep)]
+		got, err := r.ReadToBlocks(safemem.Of(part))
+		if got > uint64(len(part)) {
+			panic(fmt.Sprintf("pgalloc: a reader filled %d of %d bytes", got, len(part)))
+		}
+		pages, _ := memmap.PageRoundUp(got)
+		clear(part[got:pages])
+		at := memmap.FileRange{Start: fr.Start + memmap.FileOffset(done), End: fr.Start + memmap.FileOffset(done+pages)}
+		if err := f.WriteFresh(at, part[:pages]); err != nil {
+			f.DecRef(fr)
+			return memmap.FileRange{}, err
+		}
+		done, readErr = done+got, err
+		if got < uint64(len(part)) {
+			break
+		}
 	}
 	kept, _ := memmap.PageRoundUp(done)
-	if _, err := safemem.Zero(dst.TakeFirst(kept).DropFirst(done)); err != nil {
-		f.DecRef(fr)
-		return memmap.FileRange{}, noHostMemory(fr, err)
-	}
 	return f.keep(fr, kept), readErr
 }
 

@@ -315,6 +315,7 @@ func (s *source) ReadToBlocks(dst safemem.Seq) (uint64, error) {
 	if err == nil && n < dst.NumBytes() {
 		err = s.err
 	}
+	s.n -= int(n)
 	return n, err
 }
 
@@ -464,9 +465,9 @@ func TestTheHostRefuses(t *testing.T) {
 			"AllocateCopy": func() (memmap.FileRange, error) {
 				return f.AllocateCopy(safemem.Of(make([]byte, pageSize)), Anonymous, 0)
 			},
-			"AllocateFill": func() (memmap.FileRange, error) { return f.AllocateFill(pageSize, Anonymous, 0, &source{}) },
+			"AllocateFill": func() (memmap.FileRange, error) { return f.AllocateFill(pageSize, Anonymous, 0, &source{n: 1}) },
 		} {
-			if _, err := got(); !errors.Is(err, unix.EBADF) || f.Stats().Total != 0 {
+			if _, err := got(); !errors.Is(err, unix.EBADF) && !errors.Is(err, unix.ENOMEM) || f.Stats().Total != 0 {
 				t.Errorf("%s without a mapping: %v, %d bytes allocated", name, err, f.Stats().Total)
 			}
 		}
