@@ -53,9 +53,9 @@ func (s *failures) report(h *heard) error {
 	return s.err
 }
 
-// last returns the last failure, nil if there was none, and how often it was met.
-func (s *failures) last() (err error, tries int) {
+// last returns how often the last failure was met, and the failure, nil if there was none.
+func (s *failures) last() (tries int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.err, s.tries
+	return s.tries, s.err
 }

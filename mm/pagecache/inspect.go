@@ -77,13 +77,13 @@ func (f *File) Dirty() uint64 {
 
 // LastError returns the last failure to write back, nil if there was none.
 func (f *File) LastError() error {
-	err, _ := f.failures.last()
+	_, err := f.failures.last()
 	return err
 }
 
 // LastTries returns how often it was met, one after the other.
 func (f *File) LastTries() int {
-	_, n := f.failures.last()
+	n, _ := f.failures.last()
 	return n
 }
 
