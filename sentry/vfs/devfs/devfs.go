@@ -116,7 +116,6 @@ func (fs *FS) root() *synth.Dir {
 func linkInode(i int) uint64 { return uint64(2 + i) }
 func kindInode(i int) uint64 { return uint64(2 + len(links) + i) }
 
-
 // placeInode is behind that of ptmx.
 func (fs *FS) placeInode(i int) uint64 { return kindInode(len(kinds)) + 1 + uint64(i) }
 
