@@ -134,8 +134,9 @@ func coveredBy(ar memmap.AddrRange, ops []platform.MapOp) bool {
 	return at >= ar.End
 }
 
-// apply has the host do ops. If its map is full, all of it is dropped (it is a
-// cache of pmas) and ops are tried once more.
+// apply has the host do ops. If it fails all of its map is dropped (it is a cache of
+// pmas): of what it had mapped, pages are about to be released. If it failed as the map was
+// full, ops are tried once more.
 //
 // Preconditions: mm.activeMu is held for writing.
 func (mm *MemoryManager) apply(via platform.Context, ops []platform.MapOp) error {
@@ -143,10 +144,12 @@ func (mm *MemoryManager) apply(via platform.Context, ops []platform.MapOp) error
 		return nil
 	}
 	err := mm.as.Apply(via, ops)
-	if errors.Is(err, unix.ENOMEM) {
-		if err = mm.as.Apply(via, []platform.MapOp{{AR: mm.All()}}); err == nil {
-			err = mm.as.Apply(via, ops)
-		}
+	if err == nil {
+		return nil
+	}
+	dropped := mm.as.Apply(via, []platform.MapOp{{AR: mm.All()}})
+	if dropped == nil && errors.Is(err, unix.ENOMEM) {
+		err = mm.as.Apply(via, ops)
 	}
 	if err != nil {
 		return fmt.Errorf("host mappings: %w", err)

@@ -175,6 +175,27 @@ func TestForkOfFileMappings(t *testing.T) {
 	p.check()
 }
 
+// What the host could not map anew it does not keep as it was: the old page is somebody
+// else's by then.
+func TestNothingStaysMappedThatWasReleased(t *testing.T) {
+	p := newProcess(t)
+	p.anon(base, page, memmap.ReadWrite)
+	p.stores(base, 1, memmap.ZeroFill)
+	child := p.fork()
+	child.loads(base, 1, memmap.Refault)
+	child.as.Fail(unix.EACCES)
+	if n, err := child.CopyOut(child.by, base, []byte{2}, IOOpts{}); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	if v, err := child.as.Load(base); err == nil && v != 2 {
+		t.Errorf("the guest still sees %d", v)
+	}
+	child.loads(base, 2, memmap.Refault)
+	p.loads(base, 1, memmap.NoCause)
+	child.check()
+	p.check()
+}
+
 // A Mappable that refuses ends a fork with everything as it was.
 func TestForkThatIsRefused(t *testing.T) {
 	p := newProcess(t)
