@@ -48,7 +48,7 @@ func mmsh(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	cmd := exec.Command(builtMmsh, args...)
 	cmd.Stdin = strings.NewReader(stdin)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = limit
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	if err := cmd.Start(); err != nil {

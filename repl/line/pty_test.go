@@ -166,7 +166,7 @@ func start(t *testing.T, o options) *session {
 		t.Fatal(err)
 	}
 	go s.collect()
-	tooLong := time.AfterFunc(time.Minute, func() {
+	tooLong := time.AfterFunc(3*time.Minute, func() {
 		s.mu.Lock()
 		s.late = true
 		s.mu.Unlock()

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -15,10 +16,12 @@
 
 static volatile sig_atomic_t count;
 static int last_code, last_status;
+static volatile int *rings; // which children see, too
 
 static void handler(int sig, siginfo_t *si, void *v) {
 	(void)v;
 	count++;
+	*rings += sig == SIGALRM;
 	last_code = si->si_code;
 	last_status = sig == SIGCHLD ? si->si_status : 0;
 }
@@ -36,8 +39,10 @@ static void catch(int sig, unsigned long flags) {
 	}
 }
 
-static void alarm_in(int ms) {
-	struct itimerval it = {.it_value = {.tv_usec = ms * 1000}};
+// ring has SIGALRM come again and again, or no more: one that comes once may come before
+// the call that it is to interrupt.
+static void ring(int on) {
+	struct itimerval it = {{.tv_usec = on * 20000}, {.tv_usec = on * 20000}};
 	setitimer(ITIMER_REAL, &it, 0);
 }
 
@@ -45,6 +50,15 @@ static void show(const char *what, long r) {
 	int e = r < 0 ? errno : 0;
 	printf("%s: %ld %s, %d signals\n", what, r, e ? strerrorname_np(e) : "-", (int)count);
 	count = 0;
+}
+
+// rang is show of a call that SIGALRM has interrupted.
+static void rang(const char *what, long r) {
+	int e = errno;
+	ring(0);
+	count = count > 0;
+	errno = e;
+	show(what, r);
 }
 
 // The SIGCHLD of a stop or a continuation may come after waitpid knows of it.
@@ -58,40 +72,44 @@ int main(void) {
 	char c;
 	int fds[2], status;
 	pipe(fds);
+	rings = mmap(0, sizeof *rings, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	catch(SIGALRM, 0);
-	alarm_in(20);
-	show("read without restart", read(fds[0], &c, 1));
+	ring(1);
+	rang("read without restart", read(fds[0], &c, 1));
 
 	catch(SIGALRM, SA_RESTART | 0xffffffff00000000ul);
+	*rings = 0;
 	pid_t child = fork();
 	if (child == 0) {
-		usleep(60000);
+		while (*rings < 3)
+			usleep(1000);
 		write(fds[1], "x", 1);
 		_exit(0);
 	}
-	alarm_in(20);
-	show("read with restart", read(fds[0], &c, 1));
+	ring(1);
+	rang("read with restart", read(fds[0], &c, 1));
 	show("wait", waitpid(child, &status, 0) == child);
 
-	alarm_in(20);
-	struct timespec ts = {.tv_nsec = 200000000}, rem = {0};
+	ring(1);
+	struct timespec ts = {.tv_sec = 500}, rem = {0};
 	long r = nanosleep(&ts, &rem);
-	show("nanosleep", r);
-	printf("remains %d\n", rem.tv_nsec > 0 && rem.tv_nsec < 200000000);
+	rang("nanosleep", r);
+	printf("remains %d\n", rem.tv_sec >= 400 && rem.tv_sec < 500);
 
-	alarm_in(20);
-	show("pause", pause());
+	ring(1);
+	rang("pause", pause());
 
 	sigset_t block, was, now;
 	sigemptyset(&block);
 	sigaddset(&block, SIGALRM);
 	sigprocmask(SIG_BLOCK, &block, &was);
-	alarm_in(20);
-	show("sigsuspend", sigsuspend(&was));
+	ring(1);
+	rang("sigsuspend", sigsuspend(&was));
 	sigprocmask(SIG_BLOCK, 0, &now);
 	printf("mask back %d\n", sigismember(&now, SIGALRM));
 
+	sigtimedwait(&block, 0, &(struct timespec){0}); // the last ring, if it came while none was let in
 	struct timespec zero = {0}, some = {.tv_nsec = 10000000};
 	siginfo_t info;
 	show("sigtimedwait", sigtimedwait(&block, &info, &some));
