@@ -82,7 +82,7 @@ func (pl *player) fill(a [6]int) {
 		want = unix.ENOENT
 	case protect && !zeroed && q.watch&mm.ModeWP == 0:
 		want = unix.EINVAL
-	case q.frame != nil || q.here == present || zeroed && q.guard:
+	case q.frame != nil || q.here == present:
 		want = unix.EEXIST
 	case zeroed && (q.guard || q.protected): // zeroes go where nothing is, not even a marker
 		want = unix.EEXIST
