@@ -107,15 +107,15 @@ func (mm *MemoryManager) leaveMarks(ar memmap.AddrRange, rights memmap.AccessTyp
 	}
 }
 
-// moveMarks gives the marks in old their place in dst, where moved is the mapping. A
-// userfaultfd does not come along, and what is moved is soft-dirty.
-func (mm *MemoryManager) moveMarks(old, dst memmap.AddrRange, moved vmaSeg) {
+// moveMarks gives the marks in old their place in dst; watched says that the mapping there
+// has a userfaultfd, which does not come along else. What is moved is soft-dirty.
+func (mm *MemoryManager) moveMarks(old, dst memmap.AddrRange, watched bool) {
 	if mm.marks.IsEmpty() {
 		return
 	}
 	for _, seg := range mm.marks.Cut(old, nil) {
 		to := memmap.AddrRange{Start: dst.Start + (seg.Start - old.Start), End: dst.Start + (seg.End - old.Start)}
-		if moved.Value.uffd == nil {
+		if !watched {
 			seg.Value &^= markProtected
 		}
 		mm.remark(to, seg.Value&^markClean, 0)

@@ -71,11 +71,10 @@ func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *
 		left = mm.takeVMAs(c, old, left)
 	}
 	mm.insertVMA(dst, &v)
-	moved := mm.made(dst)
 	var err error
 	if !old.IsEmpty() {
 		mm.activeMu.Lock()
-		mm.moveMarks(old, dst, moved)
+		mm.moveMarks(old, dst, v.uffd != nil)
 		mm.movePMAs(c, old, dst)
 		err = c.flush()
 		mm.moveGuards(old, dst)
@@ -92,7 +91,7 @@ func (mm *MemoryManager) moveTo(c *change, old, dst memmap.AddrRange, v vma, r *
 		mm.unlockAll(old.Start)
 	}
 	if v.mlock == memmap.MLockEager && r.newSize > r.oldSize {
-		_ = mm.populate(c, moved, memmap.AddrRange{Start: dst.Start + memmap.Addr(r.oldSize), End: dst.End})
+		_ = mm.populate(c, mm.made(dst), memmap.AddrRange{Start: dst.Start + memmap.Addr(r.oldSize), End: dst.End})
 	}
 	return err
 }

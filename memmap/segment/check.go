@@ -59,6 +59,11 @@ func (s *Set[K, V]) checkTiles() error {
 	if wrong == nil && end != ^K(0) {
 		wrong = fmt.Errorf("the last tile ends at %#x", uint64(end))
 	}
+	if r := s.recent; wrong == nil && !r.IsEmpty() {
+		if t, _ := s.tree.Get(at[K, V](r.Start)); t != r {
+			wrong = fmt.Errorf("the tile of %v is kept, but the tree has that of %v", r.Range, t.Range)
+		}
+	}
 	return wrong
 }
 

@@ -72,6 +72,11 @@ func TestBrokenTilesAreSeen(t *testing.T) {
 	wantWrong(t, s.CheckInvariants(), "but [0x0, ")
 
 	s, _, _ = fresh()
+	s.Insert(r(100, 105), tone{2, 0})
+	s.recent.run = &run[uint64, tone]{entries: s.recent.entries}
+	wantWrong(t, s.CheckInvariants(), "is kept, but the tree has that of")
+
+	s, _, _ = fresh()
 	last, _ := s.tree.Max()
 	s.tree.Delete(last)
 	last.End = 1000

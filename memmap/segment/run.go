@@ -62,6 +62,9 @@ func (s *Set[K, V]) tileOf(k K) tile[K, V] {
 	if s.lowest.Contains(k) {
 		return s.lowest
 	}
+	if s.recent.Contains(k) {
+		return s.recent
+	}
 	t, _ := s.tree.Get(at[K, V](k))
 	return t
 }
@@ -70,6 +73,9 @@ func (s *Set[K, V]) tileOf(k K) tile[K, V] {
 func (s *Set[K, V]) store(t tile[K, V]) {
 	if t.Start == 0 {
 		s.lowest = t
+	}
+	if t.Start == s.recent.Start {
+		s.recent = t
 	}
 	s.tree.ReplaceOrInsert(t)
 }
@@ -130,6 +136,7 @@ func (s *Set[K, V]) splice(t tile[K, V], old, row []entry[K, V]) {
 		return
 	}
 	t = s.own(t)
+	s.recent = t
 	i := after(t.entries, all.Start)
 	t.entries = slices.Replace(t.entries, i, i+len(old), row...)
 }
@@ -184,6 +191,7 @@ func (s *Set[K, V]) rebuild(all Range[K], n int, row []entry[K, V]) {
 			gone, kept, keys.End = append(gone, t), append(kept, t.entries...), t.End
 		}
 	}
+	s.recent = tile[K, V]{}
 	for _, t := range gone {
 		s.tree.Delete(t)
 	}

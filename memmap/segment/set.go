@@ -36,6 +36,9 @@ type Set[K Key, V Value[K, V]] struct {
 	// lowest is the tile of key 0, which in a small set is the only one: found without
 	// the tree.
 	lowest tile[K, V]
+	// recent is the tile that was changed last, where the next to look often looks too. Only
+	// changes write it, so that readers can share the set.
+	recent tile[K, V]
 	// owner marks the runs that no clone can see, which alone are changed in place.
 	owner *owner
 	n     int    // of entries
@@ -181,7 +184,7 @@ func (s *Set[K, V]) Covers(r Range[K]) bool {
 // Cost O(1). Clone marks s's own as shared: it excludes readers as a change does.
 func (s *Set[K, V]) Clone() Set[K, V] {
 	s.owner = nil
-	c := Set[K, V]{lowest: s.lowest, n: s.n, span: s.span, full: s.full}
+	c := Set[K, V]{lowest: s.lowest, recent: s.recent, n: s.n, span: s.span, full: s.full}
 	if s.tree != nil {
 		c.tree = s.tree.Clone()
 	}
