@@ -71,9 +71,9 @@ func TestBrokenTilesAreSeen(t *testing.T) {
 	s.lowest.run = &run[uint64, tone]{entries: first.entries}
 	wantWrong(t, s.CheckInvariants(), "but [0x0, ")
 
-	s, _, _ = fresh()
-	s.Insert(r(100, 105), tone{2, 0})
-	s.recent.run = &run[uint64, tone]{entries: s.recent.entries}
+	s, _, second = fresh()
+	s.recent = second
+	s.recent.run = &run[uint64, tone]{entries: second.entries}
 	wantWrong(t, s.CheckInvariants(), "is kept, but the tree has that of")
 
 	s, _, _ = fresh()
