@@ -146,6 +146,25 @@ func (f *MemoryFile) WriteFresh(fr memmap.FileRange, b []byte) error {
 		}
 		done += n
 	}
+	return f.mapAround(fr)
+}
+
+// hostAround is how much the host maps at a fault that reads.
+const hostAround = 64 << 10
+
+// mapAround has the host map fr here, a fault for each hostAround: a page that nobody has
+// mapped costs it twice as much to map in a stub, and to unmap there, again and again.
+func (f *MemoryFile) mapAround(fr memmap.FileRange) error {
+	memory, err := f.MapInternal(fr, memmap.Read)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	for ; !memory.IsEmpty(); memory = memory.DropFirst(hostAround) {
+		if _, err := safemem.Copy(safemem.Of(b[:]), memory); err != nil {
+			return noHostMemory(fr, err)
+		}
+	}
 	return nil
 }
 
