@@ -146,6 +146,9 @@ func (f *MemoryFile) WriteFresh(fr memmap.FileRange, b []byte) error {
 		}
 		done += n
 	}
+	if len(b) == 0 {
+		return nil
+	}
 	return f.mapAround(fr)
 }
 
