@@ -2,6 +2,7 @@ package mm
 
 import (
 	"mmsh.dev/mmsh/memmap"
+	"mmsh.dev/mmsh/mm/pgalloc"
 	"mmsh.dev/mmsh/platform"
 )
 
@@ -18,16 +19,12 @@ func (mm *MemoryManager) mapIn(c *change, seg vmaSeg, page, ar memmap.AddrRange)
 	mm.mapPMAs(c, ar, c.fault.populates(ar))
 }
 
-// hostAround is how much the host maps where it meets a read of what is mapped but not
-// in its page tables: Linux's fault_around_bytes, as all leave it.
-const hostAround = 64 << 10
-
 // populates reports whether the host had better fill its page tables for ar at once, page
 // by page, than as it is touched. For who writes it had: 0.3 µs a page against 1.5 of a
-// fault. Who reads faults once in hostAround, and pays 0.2 against 0.35 µs a page;
+// fault. Who reads faults once in pgalloc.HostAround, and pays 0.2 against 0.35 µs a page;
 // but zeroes come a page a fault.
 func (f *fault) populates(ar memmap.AddrRange) bool {
-	return f.at.Write || f.cause == memmap.ZeroMap || ar.Length() <= hostAround
+	return f.at.Write || f.cause == memmap.ZeroMap || ar.Length() <= pgalloc.HostAround
 }
 
 // fewOps bounds the host calls that an operation makes for convenience only.

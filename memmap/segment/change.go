@@ -13,12 +13,11 @@ func (s *Set[K, V]) Insert(r Range[K], v V) Segment[K, V] {
 	return s.insert(t, old, join(row, r, v), r).segment()
 }
 
-// Put is Insert of a value that is the set's from now on, and no more written to. It
-// returns the range of the segment that now holds r.
-func (s *Set[K, V]) Put(r Range[K], v *V) Range[K] {
+// Put is Insert of a value that is the set's from now on, and no more written to.
+func (s *Set[K, V]) Put(r Range[K], v *V) {
 	var few [3]entry[K, V]
 	t, old, row := s.around(r, few[:0])
-	return s.insert(t, old, joinEntry(row, entry[K, V]{r, v}), r).Range
+	s.insert(t, old, joinEntry(row, entry[K, V]{r, v}), r)
 }
 
 // around returns what touches r, which is about to be inserted, as touching does, and

@@ -152,10 +152,11 @@ func (f *MemoryFile) WriteFresh(fr memmap.FileRange, b []byte) error {
 	return f.mapAround(fr)
 }
 
-// hostAround is how much the host maps at a fault that reads.
-const hostAround = 64 << 10
+// HostAround is how much the host maps, in bytes, where it meets a read of what is mapped but
+// not in its page tables: Linux's fault_around_bytes, as all leave it.
+const HostAround = 64 << 10
 
-// mapAround has the host map fr here, a fault for each hostAround: a page that nobody has
+// mapAround has the host map fr here, a fault for each HostAround: a page that nobody has
 // mapped costs it twice as much to map in a stub, and to unmap there, again and again.
 func (f *MemoryFile) mapAround(fr memmap.FileRange) error {
 	memory, err := f.MapInternal(fr, memmap.Read)
@@ -163,7 +164,7 @@ func (f *MemoryFile) mapAround(fr memmap.FileRange) error {
 		return err
 	}
 	var b [1]byte
-	for ; !memory.IsEmpty(); memory = memory.DropFirst(hostAround) {
+	for ; !memory.IsEmpty(); memory = memory.DropFirst(HostAround) {
 		if _, err := safemem.Copy(safemem.Of(b[:]), memory); err != nil {
 			return noHostMemory(fr, err)
 		}
